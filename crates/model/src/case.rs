@@ -1,0 +1,435 @@
+//! What was observed about one process at one moment?
+//!
+//! A [`Case`] is the waist of memwhy: left of it targets are read, right of it nothing is. Whoever
+//! has a case can reason about it without the process.
+
+use crate::{Accounting, Addr, AddrRange, Bytes, HeapGraph, Owner, Problems, Trust};
+
+/// Everything observed.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// Which process, which interpreter, how it was captured.
+    pub about: About,
+    /// RSS by owner.
+    pub accounting: Accounting,
+    /// Every mapping with its owners, ascending.
+    pub mappings: Vec<MappingFacts>,
+    /// The Python objects, if there is a Python that could be read.
+    pub heap: Option<HeapGraph>,
+    /// Every thread, the main thread first.
+    pub threads: Vec<ThreadFacts>,
+    /// What the C allocator says and what the walk of it found.
+    pub malloc: Option<MallocFacts>,
+    /// The same of CPython's small-object allocator.
+    pub pymalloc: Option<PymallocFacts>,
+    /// The state of the cyclic garbage collector.
+    pub gc: Option<GcFacts>,
+    /// What went wrong, counted.
+    pub problems: Problems,
+    /// Where the time went.
+    pub timings: Vec<Timing>,
+}
+
+impl Case {
+    /// How much of RSS `owner` has.
+    #[must_use]
+    pub fn resident(&self, owner: Owner) -> Bytes {
+        self.accounting.resident(owner)
+    }
+
+    /// RSS as smaps states it.
+    #[must_use]
+    pub const fn rss(&self) -> Bytes {
+        self.accounting.rss
+    }
+}
+
+/// What kind of thing was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A live process.
+    #[default]
+    Process,
+    /// A core file.
+    Core,
+    /// A snapshot of memwhy.
+    Snapshot,
+}
+
+impl TargetKind {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Core => "core",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// Which process, which interpreter, how it was captured.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Live, core or snapshot.
+    pub kind: TargetKind,
+    /// Its number in our pid namespace.
+    pub pid: u32,
+    /// `/proc/PID/cmdline`, split.
+    pub command: Vec<String>,
+    /// Where `/proc/PID/exe` points.
+    pub exe: String,
+    /// Seconds since it started.
+    pub uptime_s: f64,
+    /// When it was captured, seconds since 1970.
+    pub taken_at_unix_s: f64,
+    /// Its interpreter, if it has one.
+    pub python: Option<PythonAbout>,
+    /// How it was captured.
+    pub moment: Moment,
+    /// Its control group, if it can be told.
+    pub cgroup: Option<CgroupFacts>,
+    /// Why memory could not be read, where only `/proc` tells: a sentence.
+    pub withheld: Option<String>,
+}
+
+/// Which interpreter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PythonAbout {
+    /// `3.11.7`.
+    pub version: String,
+    /// Built without the GIL.
+    pub free_threaded: bool,
+    /// Built with `Py_DEBUG`.
+    pub debug: bool,
+    /// How its layouts are known.
+    pub layout: Trust,
+    /// The file that holds the interpreter.
+    pub image: String,
+}
+
+/// How the target was held while it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// Not at all: it ran on while we read.
+    #[default]
+    None,
+    /// All threads stopped for the copy.
+    Stop,
+}
+
+impl Pause {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// How the capture was taken, and how consistent it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// How the target was held.
+    pub pause: Pause,
+    /// For how long, milliseconds.
+    pub pause_ms: f64,
+    /// Bytes that were copied.
+    pub copied: Bytes,
+    /// Places that changed while they were copied; only a running target has them.
+    pub torn_reads: u64,
+}
+
+/// The control group that pays for the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CgroupFacts {
+    /// Its path below the hierarchy.
+    pub path: String,
+    /// What it uses, page cache included.
+    pub used: Bytes,
+    /// What it may use, if limited.
+    pub limit: Option<Bytes>,
+}
+
+/// One mapping, as smaps has it, and who owns its pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MappingFacts {
+    /// Where.
+    pub range: AddrRange,
+    /// `rw-p`.
+    pub permissions: String,
+    /// A path, `[heap]`, `[stack]`, or nothing.
+    pub name: String,
+    /// Whether the pages come from a file on a disk (and not from shared memory).
+    pub file: bool,
+    /// Whether it is shared memory: tmpfs, `memfd`, System V, shared anonymous.
+    pub shmem: bool,
+    /// Resident.
+    pub rss: Bytes,
+    /// Resident, shared pages divided by their users.
+    pub pss: Bytes,
+    /// Changed and only ours.
+    pub private_dirty: Bytes,
+    /// Swapped out.
+    pub swap: Bytes,
+    /// In huge pages.
+    pub anon_huge: Bytes,
+    /// Owners of the resident pages.
+    pub owners: Vec<(Owner, Bytes)>,
+    /// What smaps counts here but no page accounts for.
+    pub unexplained: Bytes,
+}
+
+impl MappingFacts {
+    /// Who has pages here that are as the file has them.
+    #[must_use]
+    pub const fn file_owner(&self) -> Owner {
+        if self.shmem { Owner::Shmem } else { Owner::FileClean }
+    }
+
+    /// Who has pages here that are the process's own and that nobody claims.
+    #[must_use]
+    pub const fn anon_owner(&self) -> Owner {
+        if self.file {
+            Owner::FileDirty
+        } else if self.shmem {
+            Owner::Shmem
+        } else {
+            Owner::AnonOther
+        }
+    }
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ThreadState {
+    /// On a CPU, or ready for one.
+    Running,
+    /// Waiting in the kernel.
+    #[default]
+    Idle,
+    /// Waiting for the GIL.
+    WaitingGil,
+    /// In the garbage collector.
+    Gc,
+}
+
+impl ThreadState {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Idle => "idle",
+            Self::WaitingGil => "waiting-gil",
+            Self::Gc => "gc",
+        }
+    }
+}
+
+/// One thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadFacts {
+    /// Its number in our pid namespace.
+    pub tid: u32,
+    /// The name that Python knows, or that the kernel does.
+    pub name: String,
+    /// What it is doing.
+    pub state: ThreadState,
+    /// Whether it has a Python thread state.
+    pub is_python: bool,
+    /// Whether it holds the GIL.
+    pub holds_gil: bool,
+    /// Python frames, the innermost first.
+    pub frames: Vec<Frame>,
+}
+
+/// One Python frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// The qualified name where the version has one.
+    pub function: String,
+    /// `co_filename`.
+    pub file: String,
+    /// 1-based; `None` for code without a line.
+    pub line: Option<u32>,
+    /// Local variables, name and object.
+    pub locals: Vec<(String, Addr)>,
+}
+
+/// What the C allocator keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MallocFacts {
+    /// `glibc 2.36`, `jemalloc`, `tcmalloc`, `mimalloc`, `musl`.
+    pub name: String,
+    /// Whether its heap was walked to the last byte.
+    pub walked: bool,
+    /// The facts only glibc has.
+    pub glibc: Option<GlibcFacts>,
+}
+
+/// glibc's malloc: totals, parameters and arenas.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GlibcFacts {
+    /// What `mallinfo2()` would return.
+    pub mallinfo: Mallinfo,
+    /// Each arena, main arena first.
+    pub arenas: Vec<ArenaFacts>,
+    /// Chunks of their own mapping, as the walk found them.
+    pub mmapped: (u64, Bytes),
+    /// The same as malloc counts them (`mp_.n_mmaps`, `mp_.mmapped_mem`).
+    pub mmapped_stated: (u64, Bytes),
+    /// `mp_.mmap_threshold` in force.
+    pub mmap_threshold: Bytes,
+    /// `mp_.trim_threshold` in force.
+    pub trim_threshold: Bytes,
+    /// Whether the mmap threshold still follows the largest freed chunk (`!mp_.no_dyn`).
+    pub threshold_is_dynamic: bool,
+    /// `mp_.arena_max`, 0 when not limited.
+    pub arena_max: u64,
+    /// What `malloc_trim(0)` would give back, resident pages only.
+    pub trim_returns: Bytes,
+    /// Free bytes of chunks kept by the per-thread caches.
+    pub tcache: Bytes,
+    /// How main arena was found: `relocation`, `memory`, or both.
+    pub found_by: String,
+    /// What holds the pages that a trim cannot return.
+    pub pins: PinFacts,
+    /// Sizes of chunks in use, largest sums first: (chunk size, count).
+    pub in_use_by_size: Vec<(u64, u64)>,
+    /// Free chunks of 128 KiB and more that a lower mmap threshold would have returned.
+    pub large_free: Bytes,
+}
+
+/// The nine fields of `struct mallinfo2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented in mallinfo(3)")]
+pub struct Mallinfo {
+    pub arena: u64,
+    pub ordblks: u64,
+    pub smblks: u64,
+    pub hblks: u64,
+    pub hblkhd: u64,
+    pub fsmblks: u64,
+    pub uordblks: u64,
+    pub fordblks: u64,
+    pub keepcost: u64,
+}
+
+/// One arena of glibc.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ArenaFacts {
+    /// Where its `malloc_state` is.
+    pub addr: Addr,
+    /// Whether it is `main_arena`, which grows by `brk`.
+    pub main: bool,
+    /// Threads that use it now.
+    pub attached_threads: u64,
+    /// `system_mem`: what it took from the kernel.
+    pub system: Bytes,
+    /// Chunks, headers and fences that the walk found; equal to `system` when the walk is exact.
+    pub walked: Bytes,
+    /// Whether the walk came to the end of every heap of this arena.
+    pub complete: bool,
+    /// In use.
+    pub in_use: Bytes,
+    /// Free, with fastbins and thread caches.
+    pub free: Bytes,
+    /// The free chunk at the end, which only the main arena's trim returns.
+    pub top: Bytes,
+    /// Resident.
+    pub resident: Bytes,
+    /// Free and resident.
+    pub free_resident: Bytes,
+    /// What `malloc_trim(0)` would give back, resident pages only.
+    pub trim_returns: Bytes,
+    /// The last chunk in use: what keeps the end of the heap from shrinking.
+    pub last_in_use: Option<(Addr, Bytes)>,
+}
+
+/// What keeps pages that are mostly free.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PinFacts {
+    /// Resident pages that a trim cannot return though less than half of each is in use.
+    pub pages: u64,
+    /// Free bytes on those pages.
+    pub free: Bytes,
+    /// Pages with exactly one chunk in use, by that chunk's size: (chunk size, pages).
+    pub lone_by_size: Vec<(u64, u64)>,
+    /// The types of Python objects most often in such chunks: (type, pages).
+    pub lone_by_type: Vec<(String, u64)>,
+}
+
+/// pymalloc: arenas, pools and blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PymallocFacts {
+    /// Arenas in use.
+    pub arenas: u64,
+    /// Size of one.
+    pub arena_size: Bytes,
+    /// Size of one pool.
+    pub pool_size: Bytes,
+    /// Pools with blocks in use.
+    pub used_pools: u64,
+    /// Pools that were used and are free again, or never were.
+    pub free_pools: u64,
+    /// Bytes of blocks in use.
+    pub allocated: Bytes,
+    /// Bytes of free blocks in used pools.
+    pub free_in_used_pools: Bytes,
+    /// Bytes of free pools.
+    pub free_in_free_pools: Bytes,
+    /// Headers of pools and what does not fit at their ends.
+    pub overhead: Bytes,
+    /// Each size class that has pools.
+    pub classes: Vec<PymallocClass>,
+    /// Arenas of which less than a tenth is in use, and the bytes of blocks in use in them.
+    pub sparse_arenas: (u64, Bytes),
+    /// Pools whose free list and count disagree.
+    pub torn_pools: u64,
+    /// Types of the objects that hold sparse pools, most pools first: (type, pools).
+    pub pinned_by_type: Vec<(String, u64)>,
+    /// How the arenas were found.
+    pub found_by: String,
+}
+
+/// One size class of pymalloc.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PymallocClass {
+    /// Bytes of one block.
+    pub block: u64,
+    /// Pools.
+    pub pools: u64,
+    /// Blocks in use.
+    pub used: u64,
+    /// Blocks free.
+    pub free: u64,
+}
+
+/// The cyclic garbage collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcFacts {
+    /// `gc.isenabled()`.
+    pub enabled: bool,
+    /// Whether a collection was going on.
+    pub collecting: bool,
+    /// `gc.get_threshold()`, as many as the version has.
+    pub thresholds: Vec<i64>,
+    /// `gc.get_count()`.
+    pub counts: Vec<i64>,
+    /// Objects with the tracked mark.
+    pub tracked: u64,
+    /// Whether the lists of the collector agree with the objects found, as far as looked.
+    pub lists_agree: Option<bool>,
+}
+
+/// How long one phase took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Which.
+    pub phase: &'static str,
+    /// Milliseconds.
+    pub ms: f64,
+}

@@ -1,0 +1,207 @@
+//! Which Python objects are there, how big are they, and what do they refer to?
+//!
+//! Columns, not structs: a heap of ten million objects must fit. An object is its [`ObjectId`],
+//! and address order is id order, so that an address becomes an id by binary search.
+
+mod builder;
+mod csr;
+
+pub use builder::HeapBuilder;
+pub use csr::Csr;
+
+use crate::{Addr, Bytes};
+
+/// An object, by its place in address order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub u32);
+
+/// A type, by its place in [`HeapGraph::types`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub u32);
+
+/// What a reference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum EdgeKind {
+    /// It keeps its target alive.
+    Strong,
+    /// It does not.
+    Weak,
+}
+
+/// Facts about one object, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// The garbage collector has it on a list.
+    pub const TRACKED: Self = Self(1);
+    /// Its reference count never reaches zero by design.
+    pub const IMMORTAL: Self = Self(2);
+    /// It lies in the data of a loaded image, not on a heap.
+    pub const STATIC: Self = Self(4);
+    /// Something of it could not be read: sizes and references are a lower bound.
+    pub const PARTLY_READ: Self = Self(8);
+
+    /// Whether all of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What is known of a type, once for all its objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypeRow {
+    /// Where the type object is.
+    pub addr: Addr,
+    /// Module and name, `builtins.dict`, as far as the type tells.
+    pub name: String,
+    /// Number of its objects (subtypes have rows of their own).
+    pub count: u64,
+    /// Their shallow sizes added up, as `sys.getsizeof` would state them.
+    pub bytes: Bytes,
+    /// What they take in memory: blocks and chunks, with the buffers they hold directly.
+    pub footprint: Bytes,
+}
+
+/// Something outside the heap that keeps an object alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// How a person would write it: `sys.modules['app.cache'].LAST`.
+    pub name: String,
+    /// The object.
+    pub object: ObjectId,
+    /// The source file where the name lives, if one is known.
+    pub file: Option<String>,
+    /// The line there, 1-based, if one is known.
+    pub line: Option<u32>,
+}
+
+/// All objects of one process at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct HeapGraph {
+    addr: Vec<Addr>,
+    size: Vec<u32>,
+    footprint: Vec<u32>,
+    ty: Vec<TypeId>,
+    flags: Vec<Flags>,
+    /// Sizes of 4 GiB and more, which the columns cannot hold.
+    big: std::collections::BTreeMap<ObjectId, (Bytes, Bytes)>,
+    out: Csr,
+    types: Vec<TypeRow>,
+    roots: Vec<Root>,
+    complete: bool,
+}
+
+impl HeapGraph {
+    /// Number of objects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.addr.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.addr.is_empty()
+    }
+
+    /// Whether every place where objects can be was read.
+    #[must_use]
+    pub const fn complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Every object, in address order.
+    pub fn ids(&self) -> impl Iterator<Item = ObjectId> + use<> {
+        (0..u32::try_from(self.addr.len()).unwrap_or(u32::MAX)).map(ObjectId)
+    }
+
+    /// Where the object is: its `id()` in Python.
+    #[must_use]
+    pub fn addr(&self, id: ObjectId) -> Addr {
+        self.addr.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The object at exactly `addr`.
+    #[must_use]
+    pub fn find(&self, addr: Addr) -> Option<ObjectId> {
+        let index = self.addr.binary_search(&addr).ok()?;
+        u32::try_from(index).ok().map(ObjectId)
+    }
+
+    /// The shallow size: what `sys.getsizeof` states.
+    #[must_use]
+    pub fn size(&self, id: ObjectId) -> Bytes {
+        match self.size.get(id.0 as usize) {
+            Some(&u32::MAX) => self.big.get(&id).map_or(Bytes(0), |big| big.0),
+            Some(&size) => Bytes(u64::from(size)),
+            None => Bytes(0),
+        }
+    }
+
+    /// What the object takes in memory: its block or chunk, with the buffers it holds directly.
+    #[must_use]
+    pub fn footprint(&self, id: ObjectId) -> Bytes {
+        match self.footprint.get(id.0 as usize) {
+            Some(&u32::MAX) => self.big.get(&id).map_or(Bytes(0), |big| big.1),
+            Some(&size) => Bytes(u64::from(size)),
+            None => Bytes(0),
+        }
+    }
+
+    /// The type of an object.
+    #[must_use]
+    pub fn type_of(&self, id: ObjectId) -> TypeId {
+        self.ty.get(id.0 as usize).copied().unwrap_or(TypeId(0))
+    }
+
+    /// Facts about one object.
+    #[must_use]
+    pub fn flags(&self, id: ObjectId) -> Flags {
+        self.flags.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// What the object refers to, in slot order; a dict gives key, value, key, value.
+    #[must_use]
+    pub fn references(&self, id: ObjectId) -> &[ObjectId] {
+        self.out.row(id)
+    }
+
+    /// Number of references.
+    #[must_use]
+    pub fn edge_count(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Every type that has objects or is itself one.
+    #[must_use]
+    pub fn types(&self) -> &[TypeRow] {
+        &self.types
+    }
+
+    /// The row of a type.
+    #[must_use]
+    pub fn type_row(&self, id: TypeId) -> Option<&TypeRow> {
+        self.types.get(id.0 as usize)
+    }
+
+    /// What keeps objects alive from outside.
+    #[must_use]
+    pub fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// The shallow sizes of all objects.
+    #[must_use]
+    pub fn total(&self) -> Bytes {
+        self.types.iter().map(|ty| ty.bytes).sum()
+    }
+}

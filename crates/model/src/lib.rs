@@ -1,0 +1,36 @@
+//! What are the words that memwhy thinks in?
+//!
+//! Use the `memwhy` crate, not this one: it re-exports what a caller needs.
+//!
+//! In reading order:
+//!
+//! * [`Addr`], [`AddrRange`], [`Bytes`]: numbers in the target and amounts of memory;
+//! * [`Trust`]: how we know a fact; [`Problems`]: what could not be read, counted;
+//! * [`Owner`], [`Partition`], [`Accounting`]: who has each resident byte;
+//! * [`HeapGraph`]: the Python objects, as columns;
+//! * [`Case`]: everything observed about one process at one moment.
+//!
+//! The crate knows nobody: no process, no file, no format.
+#![forbid(unsafe_code)]
+
+pub mod addr;
+pub mod bytes;
+pub mod case;
+pub mod heap;
+pub mod partition;
+pub mod problem;
+pub mod residency;
+pub mod trust;
+
+pub use addr::{Addr, AddrRange};
+pub use bytes::Bytes;
+pub use case::{
+    About, ArenaFacts, Case, CgroupFacts, Frame, GcFacts, GlibcFacts, MallocFacts, Mallinfo,
+    MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
+    ThreadFacts, ThreadState, Timing,
+};
+pub use heap::{EdgeKind, Flags, HeapBuilder, HeapGraph, ObjectId, Root, TypeId, TypeRow};
+pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
+pub use problem::{ProblemKind, Problems};
+pub use residency::{PageRun, PageState, Residency};
+pub use trust::Trust;

@@ -1,0 +1,107 @@
+//! Which pages of the target are in memory, and what kind of page is each?
+
+use crate::{Addr, AddrRange};
+
+/// What a present page is. Pages that are not present have no state: they are not RSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PageState {
+    /// Private memory with content of its own: counted in RSS as anonymous.
+    Anon,
+    /// A page of a file or of shared memory, as the page cache has it.
+    File,
+    /// The kernel's page of zeroes: readable, present, and not part of RSS.
+    Zero,
+}
+
+/// Neighbouring pages of one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRun {
+    /// The pages, whole ones.
+    pub range: AddrRange,
+    /// What each of them is.
+    pub state: PageState,
+}
+
+/// The present pages of a target, in ascending order, as runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Residency {
+    runs: Vec<PageRun>,
+}
+
+impl Residency {
+    /// Takes runs that ascend and do not overlap; others are dropped.
+    #[must_use]
+    pub fn new(runs: impl IntoIterator<Item = PageRun>) -> Self {
+        let mut kept: Vec<PageRun> = Vec::new();
+        for run in runs {
+            if run.range.is_empty() || kept.last().is_some_and(|k| k.range.end > run.range.start) {
+                continue;
+            }
+            match kept.last_mut() {
+                Some(last) if last.range.end == run.range.start && last.state == run.state => {
+                    last.range.end = run.range.end;
+                }
+                _ => kept.push(run),
+            }
+        }
+        Self { runs: kept }
+    }
+
+    /// Every run, ascending.
+    #[must_use]
+    pub fn runs(&self) -> &[PageRun] {
+        &self.runs
+    }
+
+    /// The runs that overlap `range`, cut to it.
+    pub fn within(&self, range: AddrRange) -> impl Iterator<Item = PageRun> + '_ {
+        let first = self.runs.partition_point(|run| run.range.end <= range.start);
+        self.runs
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |run| run.range.start < range.end)
+            .map(move |run| PageRun { range: run.range.overlap(range), ..*run })
+    }
+
+    /// The state of the page that holds `addr`, `None` if it is not present.
+    #[must_use]
+    pub fn state(&self, addr: Addr) -> Option<PageState> {
+        self.within(AddrRange::sized(addr, 1)).next().map(|run| run.state)
+    }
+
+    /// How many bytes of `range` are resident, zero pages left out as RSS leaves them out.
+    #[must_use]
+    pub fn resident(&self, range: AddrRange) -> u64 {
+        self.within(range).filter(|r| r.state != PageState::Zero).map(|r| r.range.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PageRun, PageState, Residency};
+    use crate::{Addr, AddrRange};
+
+    fn run(start: u64, end: u64, state: PageState) -> PageRun {
+        PageRun { range: AddrRange::new(Addr(start), Addr(end)), state }
+    }
+
+    #[test]
+    fn neighbours_of_one_state_are_one_run() {
+        let pages = Residency::new([
+            run(0x1000, 0x2000, PageState::Anon),
+            run(0x2000, 0x4000, PageState::Anon),
+            run(0x4000, 0x5000, PageState::Zero),
+        ]);
+        assert_eq!(pages.runs().len(), 2);
+        assert_eq!(pages.resident(AddrRange::new(Addr(0), Addr(0x10_000))), 0x3000);
+        assert_eq!(pages.resident(AddrRange::new(Addr(0x1800), Addr(0x2800))), 0x1000);
+    }
+
+    #[test]
+    fn absent_pages_have_no_state() {
+        let pages = Residency::new([run(0x1000, 0x2000, PageState::File)]);
+        assert_eq!(pages.state(Addr(0x1fff)), Some(PageState::File));
+        assert_eq!(pages.state(Addr(0x2000)), None);
+    }
+}
