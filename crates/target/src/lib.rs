@@ -1,7 +1,20 @@
 //! How do we get bytes, mappings and threads of a target?
 //!
-//! Use the `memwhy` crate, not this one. The only `unsafe` code of the project is in [`sys`].
+//! Use the `memwhy` crate, not this one. The only `unsafe` code of the project is in [`sys`]; the
+//! crate reads a target and stops its threads for the length of a copy, and nothing else.
 
+pub mod access;
+pub mod captured;
+pub mod live;
 pub mod memory;
+pub mod open;
+pub mod sys;
 
+pub use access::Access;
+pub use captured::Captured;
+pub use live::capture::{Capture, Skip, capture};
+pub use live::maps::{Mapping, Maps};
+pub use live::process::{Process, Thread};
+pub use live::view::View;
 pub use memory::{Fault, FaultKind, MAX_READ, Memory, MemoryExt};
+pub use open::OpenError;

@@ -1,0 +1,241 @@
+//! What did the target's memory hold at the moment of the copy, kept small?
+//!
+//! Copied pages are one stream, cut into slabs; extents say which addresses are where in it. Once
+//! the target runs again, [`Captured::pack`] compresses the stream in place, block by block, so
+//! that the copy and what is built from it stay below the size of what was copied: the machine of
+//! a process that has grown has no memory to spare.
+
+use crate::memory::{Fault, FaultKind, Memory};
+use memwhy_model::{Addr, AddrRange};
+use std::sync::Mutex;
+
+/// One allocation of ours: large enough for the allocator to return it when it is dropped.
+pub(crate) const SLAB: usize = 1 << 20;
+/// What is compressed and expanded at once. A pool of pymalloc is as large: neighbours that are
+/// read together come together.
+const BLOCK: usize = 16 << 10;
+/// Expanded blocks kept: 8 MiB.
+const CACHED: usize = 512;
+/// Copies below this size stay as they are.
+const WORTH_PACKING: usize = 48 << 20;
+
+/// Addresses that were copied, and where in the stream their bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) range: AddrRange,
+    /// Offset in the stream; `None` where all bytes are zero.
+    pub(crate) stream: Option<u64>,
+}
+
+/// A copy of the target's memory.
+#[derive(Debug, Default)]
+pub struct Captured {
+    extents: Vec<Extent>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// As copied: [`SLAB`] bytes each.
+    Raw(Vec<Vec<u8>>),
+    Packed(Packed),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Raw(Vec::new())
+    }
+}
+
+#[derive(Debug)]
+struct Packed {
+    slabs: Vec<Vec<u8>>,
+    blocks: Vec<Place>,
+    cache: Vec<Mutex<Expanded>>,
+}
+
+/// Where a block is in the slabs; as long as a block means not compressed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    slab: u32,
+    offset: u32,
+    len: u32,
+}
+
+/// One block as it was.
+#[derive(Debug, Default)]
+struct Expanded {
+    block: Option<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Captured {
+    /// Takes extents in ascending order and the slabs that their stream fills.
+    pub(crate) fn new(extents: Vec<Extent>, slabs: Vec<Vec<u8>>) -> Self {
+        Self { extents, store: Store::Raw(slabs) }
+    }
+
+    /// The address ranges that were copied, ascending.
+    pub fn ranges(&self) -> impl Iterator<Item = AddrRange> + '_ {
+        self.extents.iter().map(|extent| extent.range)
+    }
+
+    /// Compresses the copy, on two threads, giving memory back as it goes.
+    pub fn pack(&mut self) {
+        let Store::Raw(slabs) = &mut self.store else { return };
+        if slabs.iter().map(Vec::len).sum::<usize>() < WORTH_PACKING {
+            return;
+        }
+        let slabs = std::mem::take(slabs);
+        let half = slabs.len() / 2;
+        let mut first = slabs;
+        let second = first.split_off(half);
+        let (a, b) = std::thread::scope(|scope| {
+            let other = scope.spawn(move || pack_slabs(second));
+            (pack_slabs(first), other.join())
+        });
+        let (mut slabs, mut blocks) = a;
+        // A panic there would be ours, and all of the copy would be gone with it.
+        let (more, places) = b.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let shift = u32::try_from(slabs.len()).unwrap_or(u32::MAX);
+        slabs.extend(more);
+        blocks.extend(places.into_iter().map(|p| Place { slab: p.slab + shift, ..p }));
+        let cache = (0..CACHED).map(|_| Mutex::default()).collect();
+        self.store = Store::Packed(Packed { slabs, blocks, cache });
+    }
+
+    /// Copies out of the stream.
+    fn copy(&self, mut offset: u64, mut buf: &mut [u8]) -> Option<()> {
+        while !buf.is_empty() {
+            let at = usize::try_from(offset).ok()?;
+            let taken = match &self.store {
+                Store::Raw(slabs) => copy_part(slabs.get(at / SLAB)?, at % SLAB, buf)?,
+                Store::Packed(packed) => packed.copy(at, buf)?,
+            };
+            buf = buf.get_mut(taken..)?;
+            offset += taken as u64;
+        }
+        Some(())
+    }
+}
+
+impl Packed {
+    fn copy(&self, at: usize, buf: &mut [u8]) -> Option<usize> {
+        let block = at / BLOCK;
+        let place = self.blocks.get(block)?;
+        let (start, len) = (place.offset as usize, place.len as usize);
+        let stored = self.slabs.get(place.slab as usize)?.get(start..start + len)?;
+        if len == BLOCK {
+            return copy_part(stored, at % BLOCK, buf);
+        }
+        let slot = self.cache.get(block % CACHED)?;
+        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if slot.block != Some(block) {
+            slot.block = None;
+            slot.bytes.resize(BLOCK, 0);
+            lz4_flex::block::decompress_into(stored, &mut slot.bytes).ok()?;
+            slot.block = Some(block);
+        }
+        copy_part(&slot.bytes, at % BLOCK, buf)
+    }
+}
+
+fn copy_part(from: &[u8], at: usize, buf: &mut [u8]) -> Option<usize> {
+    let rest = from.get(at..)?;
+    let taken = rest.len().min(buf.len());
+    buf.get_mut(..taken)?.copy_from_slice(rest.get(..taken)?);
+    (taken > 0).then_some(taken)
+}
+
+fn pack_slabs(slabs: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Place>) {
+    let mut packed: Vec<Vec<u8>> = Vec::new();
+    let mut places = Vec::new();
+    let mut buf = vec![0; lz4_flex::block::get_maximum_output_size(BLOCK)];
+    for slab in slabs {
+        for block in slab.chunks(BLOCK) {
+            // A block that hardly shrinks is kept as it is: reading it then costs nothing.
+            let bytes = match lz4_flex::block::compress_into(block, &mut buf) {
+                Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => &buf[..len],
+                _ => block,
+            };
+            let full = packed.last().is_none_or(|last| last.len() + bytes.len() > last.capacity());
+            if full {
+                packed.push(Vec::with_capacity(SLAB));
+            }
+            let slab = packed.len() - 1;
+            let Some(out) = packed.last_mut() else { continue };
+            places.push(Place {
+                slab: u32::try_from(slab).unwrap_or(u32::MAX),
+                offset: u32::try_from(out.len()).unwrap_or(u32::MAX),
+                len: u32::try_from(bytes.len()).unwrap_or(0),
+            });
+            out.extend_from_slice(bytes);
+        }
+    }
+    (packed, places)
+}
+
+impl Memory for Captured {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+        let fault = Fault { at: addr, why: FaultKind::NotCaptured };
+        let mut index = self.extents.partition_point(|extent| extent.range.end <= addr);
+        let (mut at, mut rest) = (addr, buf);
+        while !rest.is_empty() {
+            let extent = self.extents.get(index).ok_or(fault)?;
+            let skip = at.checked_since(extent.range.start).ok_or(fault)?;
+            let here = usize::try_from(extent.range.end.0 - at.0).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at_mut(here.min(rest.len()));
+            match extent.stream {
+                Some(stream) => self.copy(stream + skip, now).ok_or(fault)?,
+                None => now.fill(0),
+            }
+            at = at.at(now.len() as u64);
+            rest = later;
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Captured, Extent, SLAB};
+    use crate::memory::{Memory, MemoryExt};
+    use memwhy_model::{Addr, AddrRange};
+
+    fn sample(slabs: usize) -> Captured {
+        let fill =
+            |n: usize| (0..SLAB).map(move |i| u8::try_from((i / 64 + n) % 251).expect("small"));
+        let slabs: Vec<Vec<u8>> = (0..slabs).map(|n| fill(n).collect()).collect();
+        let len = (slabs.len() * SLAB) as u64;
+        let extents = vec![
+            Extent { range: AddrRange::sized(Addr(0x10_000), 0x3000), stream: Some(0) },
+            Extent { range: AddrRange::sized(Addr(0x13_000), 0x1000), stream: None },
+            Extent { range: AddrRange::sized(Addr(0x20_000), len - 0x3000), stream: Some(0x3000) },
+        ];
+        Captured::new(extents, slabs)
+    }
+
+    #[test]
+    fn packing_changes_no_byte() {
+        let raw = sample(64);
+        let mut packed = sample(64);
+        packed.pack();
+        let mut at = Addr(0x20_001);
+        while at.0 < 0x20_000 + 60 * SLAB as u64 {
+            assert_eq!(raw.bytes(at, 40_000, 1 << 20), packed.bytes(at, 40_000, 1 << 20));
+            at = at.at(777_777);
+        }
+    }
+
+    #[test]
+    fn a_read_goes_on_into_the_next_extent_and_not_over_a_hole() {
+        let memory = sample(1);
+        let mut buf = [1; 16];
+        assert!(memory.read(Addr(0x12_ff8), &mut buf).is_ok());
+        assert_eq!(buf[8..], [0; 8]);
+        assert!(memory.read(Addr(0x13_ff8), &mut buf).is_err());
+        assert!(memory.read(Addr(0xfff8), &mut buf).is_err());
+        assert!(memory.read(Addr(u64::MAX), &mut buf).is_err());
+    }
+}

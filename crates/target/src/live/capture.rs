@@ -1,0 +1,359 @@
+//! How does a live process become a copy that holds still?
+//!
+//! Stop, read the page tables, copy the pages that are the process's own, let go. Everything that
+//! can be done before or after the stop is: destinations are allocated and touched before, the copy
+//! is compressed after. Pages of files are not copied (their files have them), pages that are not
+//! resident are not touched, and pages that malloc keeps free are left out where the caller can
+//! name them ([`Skip`]).
+
+use crate::captured::{Captured, Extent, SLAB};
+use crate::live::freeze::Freeze;
+use crate::live::maps::Maps;
+use crate::live::pages;
+use crate::live::process::{Process, Thread};
+use crate::live::view::View;
+use crate::memory::Memory;
+use crate::open::OpenError;
+use crate::sys::process_vm;
+use crate::sys::resources::Hurry;
+use memwhy_model::{
+    AddrRange, Bytes, Moment, PageState, Pause, ProblemKind, Problems, Residency, Timing,
+};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How often, and how far apart, threads are looked at before the stop to see who is at work.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(8);
+
+/// Names what need not be copied, checked while the target stands still.
+pub trait Skip {
+    /// Ranges whose content nobody will ask for.
+    fn ranges(&self, memory: &dyn Memory) -> Vec<AddrRange>;
+}
+
+/// A process at one moment.
+#[derive(Debug)]
+pub struct Capture {
+    /// Its memory: the copy, and its files.
+    pub view: View,
+    /// Its threads, as they were just before.
+    pub threads: Vec<Thread>,
+    /// How it was held, and for how long.
+    pub moment: Moment,
+    /// What went wrong.
+    pub problems: Problems,
+    /// Where the time went.
+    pub timings: Vec<Timing>,
+}
+
+/// Copies a process.
+///
+/// # Errors
+/// Without permission, without memory for the copy, or when the process goes away.
+pub fn capture(
+    process: &Process,
+    pause: Pause,
+    patience: Duration,
+    skip: &dyn Skip,
+) -> Result<Capture, OpenError> {
+    let failed = |error: io::Error| refuse(process, &error);
+    let mut problems = Problems::default();
+    let mut timings = Vec::new();
+    let mut clock = Clock::new();
+
+    let threads = process.threads(LOOKS, BETWEEN_LOOKS);
+    let mut ready = Slabs::default();
+    let maps = process.maps().map_err(failed)?;
+    let pages = pages::present(process, &maps).map_err(failed)?;
+    let before = View::live(process.clone(), maps, pages);
+    let plan = Plan::new(before.maps(), before.pages(), &skip.ranges(&before));
+    check_room(process, plan.len)?;
+    ready.prepare(plan.len);
+    timings.push(clock.lap("prepare"));
+
+    let started = Instant::now();
+    let frozen = match pause {
+        Pause::Stop => {
+            let hurry = Hurry::begin();
+            Some((Freeze::stop(process, patience, &mut problems).map_err(failed)?, hurry))
+        }
+        Pause::None => None,
+    };
+    timings.push(clock.lap("stop"));
+    let maps = process.smaps().map_err(failed)?;
+    timings.push(clock.lap("smaps"));
+    let pages = pages::present(process, &maps).map_err(failed)?;
+    timings.push(clock.lap("pagemap"));
+    let live = View::live(process.clone(), maps, pages);
+    let skipped = skip.ranges(&live);
+    let plan = Plan::new(live.maps(), live.pages(), &skipped);
+    timings.push(clock.lap("plan"));
+    let missing = ready.fill(process.pid, &plan);
+    drop(frozen);
+    let pause_ms = match pause {
+        Pause::Stop => milliseconds(started.elapsed()),
+        Pause::None => 0.0,
+    };
+    timings.push(clock.lap("copy"));
+    if !process.alive() {
+        return Err(OpenError::Gone { pid: process.pid });
+    }
+    for range in &missing {
+        problems
+            .note(ProblemKind::UnreadablePointer, || format!("page {range} could not be copied"));
+    }
+
+    let maps = live.maps().clone();
+    let pages = live.pages().clone();
+    let copied = Bytes(plan.len);
+    let mut copy = Captured::new(plan.without(&missing), ready.slabs);
+    copy.pack();
+    timings.push(clock.lap("pack"));
+    let view = View::of_copy(process.clone(), maps, pages, copy);
+    let moment = Moment { pause, pause_ms, copied, torn_reads: 0 };
+    Ok(Capture { view, threads, moment, problems, timings })
+}
+
+/// Says in our words why the kernel refused.
+fn refuse(process: &Process, error: &io::Error) -> OpenError {
+    let pid = process.pid;
+    if !process.alive() {
+        return OpenError::Gone { pid };
+    }
+    let access = crate::access::Access::probe(process);
+    if access.tracer != 0 {
+        return OpenError::NotPermitted {
+            pid,
+            why: format!("process {} traces it already (a debugger?)", access.tracer),
+            advice: format!(
+                "let that one go first, or read without a stop: `memwhy {pid} --pause none`"
+            ),
+        };
+    }
+    let (why, advice) = access.refusal(pid);
+    let why = if access.memory() { format!("{error}") } else { why };
+    OpenError::NotPermitted { pid, why, advice }
+}
+
+/// Refuses to make a copy that the machine has no room for: an out-of-memory kill could hit the
+/// target itself.
+fn check_room(process: &Process, len: u64) -> Result<(), OpenError> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
+        .map(Bytes::kib);
+    match available {
+        Some(available) if available.0 < len.saturating_add(len / 8) => {
+            Err(OpenError::NotPermitted {
+                pid: process.pid,
+                why: format!(
+                    "a copy takes {} and the machine has {available} to spare",
+                    Bytes(len)
+                ),
+                advice: "`memwhy maps` needs no copy".into(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What to copy, and where it goes in the stream.
+struct Plan {
+    extents: Vec<Extent>,
+    /// The extents that are copied: where in the stream, and from where.
+    copied: Vec<(u64, AddrRange)>,
+    len: u64,
+}
+
+impl Plan {
+    fn new(maps: &Maps, pages: &Residency, skipped: &[AddrRange]) -> Self {
+        let mut plan = Self { extents: Vec::new(), copied: Vec::new(), len: 0 };
+        let mut skipped = skipped.to_vec();
+        skipped.sort_unstable();
+        for mapping in &maps.0 {
+            if !mapping.private() || !mapping.readable() || mapping.facts.name == "[vvar]" {
+                continue;
+            }
+            for run in pages.within(mapping.range()) {
+                match run.state {
+                    PageState::File => {}
+                    PageState::Zero => {
+                        plan.extents.push(Extent { range: run.range, stream: None });
+                    }
+                    PageState::Anon => plan.copy_around(run.range, &skipped),
+                }
+            }
+        }
+        plan
+    }
+
+    /// Adds `range` without the whole pages of it that are skipped.
+    fn copy_around(&mut self, range: AddrRange, skipped: &[AddrRange]) {
+        let mut at = range.start;
+        let first = skipped.partition_point(|skip| skip.end <= range.start);
+        for skip in skipped.iter().skip(first).take_while(|skip| skip.start < range.end) {
+            let hole = AddrRange::new(skip.start.align_up(4096), skip.end.align_down(4096));
+            let hole = hole.overlap(range);
+            if !hole.is_empty() && hole.start >= at {
+                self.copy(AddrRange::new(at, hole.start));
+                at = hole.end;
+            }
+        }
+        self.copy(AddrRange::new(at, range.end));
+    }
+
+    fn copy(&mut self, range: AddrRange) {
+        if !range.is_empty() {
+            self.extents.push(Extent { range, stream: Some(self.len) });
+            self.copied.push((self.len, range));
+            self.len += range.len();
+        }
+    }
+
+    /// The extents, less the ranges that could not be copied.
+    fn without(&self, missing: &[AddrRange]) -> Vec<Extent> {
+        if missing.is_empty() {
+            return self.extents.clone();
+        }
+        let mut kept = Vec::new();
+        for extent in &self.extents {
+            let mut at = extent.range.start;
+            let mut keep = |start: memwhy_model::Addr, end| {
+                let range = AddrRange::new(start, end);
+                if !range.is_empty() {
+                    let stream = extent.stream.map(|s| s + (start.0 - extent.range.start.0));
+                    kept.push(Extent { range, stream });
+                }
+            };
+            for hole in missing {
+                let hole = hole.overlap(extent.range);
+                if !hole.is_empty() {
+                    keep(at, hole.start);
+                    at = hole.end;
+                }
+            }
+            keep(at, extent.range.end);
+        }
+        kept
+    }
+
+    /// The pieces of slab number `n`: address, offset in the slab, length.
+    fn slab(&self, n: usize) -> Vec<(u64, usize, usize)> {
+        let (start, end) = ((n * SLAB) as u64, ((n + 1) * SLAB) as u64);
+        let first = self.copied.partition_point(|(from, range)| from + range.len() <= start);
+        let mut pieces = Vec::new();
+        for (from, range) in self.copied.iter().skip(first).take_while(|(from, _)| *from < end) {
+            let (a, b) = ((*from).max(start), (from + range.len()).min(end));
+            let len = usize::try_from(b - a).unwrap_or(0);
+            let offset = usize::try_from(a - start).unwrap_or(0);
+            pieces.push((range.start.0 + (a - from), offset, len));
+        }
+        pieces
+    }
+}
+
+/// Where the copy goes.
+#[derive(Default)]
+struct Slabs {
+    slabs: Vec<Vec<u8>>,
+}
+
+impl Slabs {
+    /// Allocates for `len` bytes and touches every page, so that nothing of it happens in the stop.
+    fn prepare(&mut self, len: u64) {
+        let count = usize::try_from(len.div_ceil(SLAB as u64)).unwrap_or(0);
+        while self.slabs.len() < count {
+            let mut slab = vec![0; SLAB];
+            for page in slab.chunks_mut(4096) {
+                if let Some(first) = page.first_mut() {
+                    // A zeroed allocation is not there until it is written to.
+                    *std::hint::black_box(first) = 0;
+                }
+            }
+            self.slabs.push(slab);
+        }
+    }
+
+    /// Copies everything planned, on two threads; returns what could not be copied.
+    fn fill(&mut self, pid: u32, plan: &Plan) -> Vec<AddrRange> {
+        self.prepare(plan.len);
+        self.slabs.truncate(usize::try_from(plan.len.div_ceil(SLAB as u64)).unwrap_or(0));
+        if let Some(last) = self.slabs.last_mut() {
+            let used = usize::try_from(plan.len % SLAB as u64).unwrap_or(0);
+            if used > 0 {
+                last.truncate(used);
+            }
+        }
+        let half = self.slabs.len() / 2;
+        let (first, second) = self.slabs.split_at_mut(half);
+        let copy = |slabs: &mut [Vec<u8>], from: usize| {
+            let mut missing = Vec::new();
+            for (slab, n) in slabs.iter_mut().zip(from..) {
+                copy_slab(pid, &plan.slab(n), slab, &mut missing);
+            }
+            missing
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| copy(first, 0));
+            let mut missing = copy(second, half);
+            missing.extend(other.join().unwrap_or_default());
+            missing.sort_unstable();
+            missing
+        })
+    }
+}
+
+fn copy_slab(
+    pid: u32,
+    pieces: &[(u64, usize, usize)],
+    slab: &mut [u8],
+    missing: &mut Vec<AddrRange>,
+) {
+    for batch in pieces.chunks(process_vm::MAX_PIECES) {
+        let Some((_, start, _)) = batch.first() else { continue };
+        let wanted: Vec<(u64, usize)> = batch.iter().map(|(addr, _, len)| (*addr, *len)).collect();
+        let total: usize = wanted.iter().map(|(_, len)| len).sum();
+        let Some(buf) = slab.get_mut(*start..start + total) else { continue };
+        if process_vm::read_pieces(pid, &wanted, buf).is_ok_and(|n| n == total) {
+            continue;
+        }
+        // Some page of it went away: find out which, page by page.
+        for (addr, offset, len) in batch {
+            for at in (0..*len).step_by(4096) {
+                let page = (len - at).min(4096);
+                let buf = slab.get_mut(offset + at..offset + at + page).unwrap_or_default();
+                let addr = addr + at as u64;
+                if !process_vm::read(pid, addr, buf).is_ok_and(|n| n == page) {
+                    missing.push(AddrRange::sized(memwhy_model::Addr(addr), page as u64));
+                }
+            }
+        }
+    }
+}
+
+/// Times phases, one after another.
+#[derive(Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts now.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default that depends on the time is none")]
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Ends a phase and begins the next.
+    pub fn lap(&mut self, phase: &'static str) -> Timing {
+        let ms = milliseconds(self.0.elapsed());
+        self.0 = Instant::now();
+        Timing { phase, ms }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

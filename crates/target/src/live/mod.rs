@@ -1,0 +1,8 @@
+//! What does a live process show from outside?
+
+pub mod capture;
+pub mod freeze;
+pub mod maps;
+pub mod pages;
+pub mod process;
+pub mod view;

@@ -1,0 +1,123 @@
+//! Which pages of a live process are present? `PAGEMAP_SCAN`, or `pagemap` before Linux 6.7.
+
+use crate::live::maps::Maps;
+use crate::live::process::Process;
+use crate::sys::pagemap::{self, IS_FILE, IS_ZERO, Region};
+use memwhy_model::{Addr, AddrRange, PageRun, PageState, Residency};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+const PAGE: u64 = 4096;
+/// `pagemap` has 8 bytes a page: bit 63 present, bit 61 of a file or shared.
+const PRESENT: u64 = 1 << 63;
+const OF_FILE: u64 = 1 << 61;
+/// Regions asked for at once: 96 KiB.
+const REGIONS: usize = 4096;
+/// Entries of `pagemap` read at once: 64 KiB.
+const ENTRIES: usize = 8192;
+
+/// Lists the present pages of all mappings.
+///
+/// # Errors
+/// `EACCES` without permission, `ESRCH` when the process is gone.
+pub fn present(process: &Process, maps: &Maps) -> io::Result<Residency> {
+    let file = File::open(process.path("pagemap"))?;
+    match scan(&file, maps) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
+            read(&file, maps)
+        }
+        result => result,
+    }
+}
+
+fn scan(file: &File, maps: &Maps) -> io::Result<Residency> {
+    let mut runs = Vec::new();
+    let mut regions = vec![Region::default(); REGIONS];
+    for mapping in &maps.0 {
+        let (mut at, end) = (mapping.range().start.0, mapping.range().end.0);
+        // The kernel's page at the top of the address space cannot be walked.
+        if mapping.facts.name == "[vsyscall]" {
+            continue;
+        }
+        while at < end {
+            let (filled, walked) = pagemap::scan(file, at, end, &mut regions)?;
+            for region in regions.iter().take(filled) {
+                let state = if region.categories & IS_ZERO != 0 {
+                    PageState::Zero
+                } else if region.categories & IS_FILE != 0 {
+                    PageState::File
+                } else {
+                    PageState::Anon
+                };
+                let range = AddrRange::new(Addr(region.start), Addr(region.end));
+                runs.push(PageRun { range, state });
+            }
+            if walked <= at {
+                break;
+            }
+            at = walked;
+        }
+    }
+    Ok(Residency::new(runs))
+}
+
+fn read(file: &File, maps: &Maps) -> io::Result<Residency> {
+    let mut runs = Vec::new();
+    let mut buf = vec![0u8; ENTRIES * 8];
+    for mapping in &maps.0 {
+        // smaps knows where nothing is resident; `maps` alone knows nothing and costs the read.
+        let range = mapping.range();
+        if mapping.facts.name == "[vsyscall]" {
+            continue;
+        }
+        let mut at = range.start.0;
+        while at < range.end.0 {
+            let left = usize::try_from((range.end.0 - at) / PAGE).unwrap_or(usize::MAX);
+            let len = left.min(ENTRIES) * 8;
+            let piece = buf.get_mut(..len).unwrap_or_default();
+            let got = file.read_at(piece, at / PAGE * 8)? / 8;
+            if got == 0 {
+                break;
+            }
+            for (entry, page) in piece.as_chunks::<8>().0.iter().take(got).zip(0u64..) {
+                let entry = u64::from_le_bytes(*entry);
+                if entry & PRESENT != 0 {
+                    let state =
+                        if entry & OF_FILE != 0 { PageState::File } else { PageState::Anon };
+                    let start = Addr(at + page * PAGE);
+                    runs.push(PageRun { range: AddrRange::sized(start, PAGE), state });
+                }
+            }
+            at += got as u64 * PAGE;
+        }
+    }
+    Ok(Residency::new(runs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read, scan};
+    use crate::live::process::Process;
+    use memwhy_model::{Addr, AddrRange, PageState};
+    use std::fs::File;
+
+    #[test]
+    fn both_ways_see_a_touched_page_and_no_untouched_one() {
+        let us = Process::open(std::process::id()).expect("we are alive");
+        let mut block = vec![0u8; 1 << 20];
+        block[0x80_000] = 1;
+        let at = Addr(&raw const block[0x80_000] as u64);
+        let far = Addr(&raw const block[0xc0_000] as u64);
+        let maps = us.maps().expect("our own");
+        let file = File::open(us.path("pagemap")).expect("our own");
+        let by_read = read(&file, &maps).expect("pagemap is readable");
+        assert_eq!(by_read.state(at), Some(PageState::Anon));
+        assert_eq!(by_read.state(far), None);
+        if let Ok(by_scan) = scan(&file, &maps) {
+            assert_eq!(by_scan.state(at), Some(PageState::Anon));
+            let page = AddrRange::sized(at.align_down(4096), 4096);
+            assert_eq!(by_scan.resident(page), 4096);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Which process is it, and what are its threads doing?
+
+use crate::live::maps::{Maps, tmpfs_devices};
+use crate::open::OpenError;
+use crate::sys::resources::clock_ticks_per_second;
+use memwhy_model::{Bytes, CgroupFacts};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A live process, as `/proc` shows it.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its number in our pid namespace.
+    pub pid: u32,
+    dir: PathBuf,
+    /// When it started, in clock ticks since boot: tells a process from a later one of its number.
+    start_ticks: u64,
+}
+
+/// One thread, as `/proc/PID/task/TID` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// Its number in our pid namespace.
+    pub tid: u32,
+    /// Its number in its own pid namespace: what the target itself calls it.
+    pub inner_tid: u32,
+    /// The name that the kernel has.
+    pub comm: String,
+    /// `R`, `S`, `D`, `T`, `Z`…
+    pub state: char,
+    /// In how many of the looks before the stop it was on a CPU or ready for one.
+    pub seen_running: u32,
+    /// How many looks there were.
+    pub looks: u32,
+}
+
+impl Process {
+    /// Finds a process and makes sure that it is one that we can talk about.
+    ///
+    /// # Errors
+    /// If there is none, or it is a kernel thread, a zombie, or not 64-bit x86.
+    pub fn open(pid: u32) -> Result<Self, OpenError> {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let stat =
+            fs::read_to_string(dir.join("stat")).map_err(|_| OpenError::NoProcess { pid })?;
+        let fields = StatFields::parse(&stat).ok_or(OpenError::NoProcess { pid })?;
+        if matches!(fields.state, 'Z' | 'X') {
+            return Err(OpenError::Zombie { pid });
+        }
+        let process = Self { pid, dir, start_ticks: fields.start_ticks };
+        if process.tgid().is_some_and(|tgid| tgid != pid) {
+            return Err(OpenError::IsThread { pid, tgid: process.tgid().unwrap_or(pid) });
+        }
+        if process.status_number("VmSize").is_none() {
+            return Err(OpenError::KernelThread { pid });
+        }
+        process.check_64_bit()?;
+        Ok(process)
+    }
+
+    fn check_64_bit(&self) -> Result<(), OpenError> {
+        use std::io::Read as _;
+        // An ELF header has its class at 4 and its machine at 18. An exe that we may not open is
+        // another matter, told when memory is asked for.
+        let mut head = [0; 20];
+        let Ok(mut exe) = fs::File::open(self.dir.join("exe")) else { return Ok(()) };
+        if exe.read_exact(&mut head).is_err() {
+            return Ok(());
+        }
+        let [_, _, _, _, class, .., m0, m1] = head;
+        match (class, u16::from_le_bytes([m0, m1])) {
+            (2, 62) => Ok(()),
+            (1, _) => Err(OpenError::Not64Bit { pid: self.pid }),
+            (_, machine) => Err(OpenError::OtherMachine { pid: self.pid, machine }),
+        }
+    }
+
+    /// A file of its `/proc` directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Whether it is still the process that was opened.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        let stat = fs::read_to_string(self.path("stat")).unwrap_or_default();
+        StatFields::parse(&stat).is_some_and(|fields| {
+            fields.start_ticks == self.start_ticks && !matches!(fields.state, 'Z' | 'X')
+        })
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        let raw = fs::read(self.path("cmdline")).unwrap_or_default();
+        let words = raw.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    /// Its program, as the link says, or nothing if that is withheld.
+    #[must_use]
+    pub fn exe(&self) -> String {
+        fs::read_link(self.path("exe"))
+            .map(|p| p.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Seconds since it started.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "seconds, shown rounded")]
+    pub fn uptime_s(&self) -> f64 {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let since_boot: f64 =
+            uptime.split_ascii_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or(0.0);
+        (since_boot - self.start_ticks as f64 / clock_ticks_per_second() as f64).max(0.0)
+    }
+
+    /// A line of `/proc/PID/status`, without its key.
+    #[must_use]
+    pub fn status(&self, key: &str) -> Option<String> {
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        Some(line.trim().to_owned())
+    }
+
+    fn status_number(&self, key: &str) -> Option<u64> {
+        self.status(key)?.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// RSS as `status` has it: available to everybody, may lag by some pages.
+    #[must_use]
+    pub fn quick_rss(&self) -> Bytes {
+        Bytes::kib(self.status_number("VmRSS").unwrap_or(0))
+    }
+
+    /// The process that it is a thread of.
+    fn tgid(&self) -> Option<u32> {
+        self.status("Tgid")?.parse().ok()
+    }
+
+    /// The user who runs it (effective).
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        self.status("Uid")?.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Its parent.
+    #[must_use]
+    pub fn parent(&self) -> Option<u32> {
+        self.status("PPid")?.parse().ok()
+    }
+
+    /// Its mappings with sizes, in one read.
+    ///
+    /// # Errors
+    /// As the kernel says: `EACCES` without permission.
+    pub fn smaps(&self) -> io::Result<Maps> {
+        self.parse_maps("smaps")
+    }
+
+    /// Its mappings without sizes.
+    ///
+    /// # Errors
+    /// As [`Process::smaps`].
+    pub fn maps(&self) -> io::Result<Maps> {
+        self.parse_maps("maps")
+    }
+
+    fn parse_maps(&self, file: &str) -> io::Result<Maps> {
+        let text = fs::read(self.path(file))?;
+        let mounts = fs::read_to_string(self.path("mountinfo")).unwrap_or_default();
+        Maps::parse(&String::from_utf8_lossy(&text), &tmpfs_devices(&mounts))
+    }
+
+    /// The numbers of its threads, main thread first.
+    #[must_use]
+    pub fn tids(&self) -> Vec<u32> {
+        let entries = fs::read_dir(self.path("task")).into_iter().flatten().flatten();
+        let mut tids: Vec<u32> =
+            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        tids.sort_unstable_by_key(|tid| (*tid != self.pid, *tid));
+        tids
+    }
+
+    /// Its threads, looked at `looks` times, `every` apart, to tell who is at work.
+    #[must_use]
+    pub fn threads(&self, looks: u32, every: std::time::Duration) -> Vec<Thread> {
+        let mut threads: Vec<Thread> = Vec::new();
+        for look in 0..looks.max(1) {
+            if look > 0 {
+                std::thread::sleep(every);
+            }
+            for tid in self.tids() {
+                let dir = self.path("task").join(tid.to_string());
+                let Ok(stat) = fs::read_to_string(dir.join("stat")) else { continue };
+                let Some(fields) = StatFields::parse(&stat) else { continue };
+                let running = u32::from(fields.state == 'R');
+                if let Some(known) = threads.iter_mut().find(|thread| thread.tid == tid) {
+                    known.state = fields.state;
+                    known.seen_running += running;
+                    known.looks += 1;
+                } else {
+                    threads.push(Thread {
+                        tid,
+                        inner_tid: inner_tid(&dir).unwrap_or(tid),
+                        comm: fields.comm.to_owned(),
+                        state: fields.state,
+                        seen_running: running,
+                        looks: 1,
+                    });
+                }
+            }
+        }
+        threads
+    }
+
+    /// The control group that pays for it: version 2, else the memory controller of version 1.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<CgroupFacts> {
+        let text = fs::read_to_string(self.path("cgroup")).ok()?;
+        text.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+            let (base, used, limit) = if controllers.is_empty() {
+                ("/sys/fs/cgroup", "memory.current", "memory.max")
+            } else if controllers.split(',').any(|c| c == "memory") {
+                ("/sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes")
+            } else {
+                return None;
+            };
+            let dir = Path::new(base).join(path.trim_start_matches('/'));
+            let number = |file: &str| {
+                fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok().map(Bytes)
+            };
+            // Version 1 writes "no limit" as the largest multiple of the page size.
+            let limit = number(limit).filter(|limit| limit.0 < 1 << 60);
+            Some(CgroupFacts { path: path.to_owned(), used: number(used)?, limit })
+        })
+    }
+}
+
+fn inner_tid(dir: &Path) -> Option<u32> {
+    let status = fs::read_to_string(dir.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().last()?.parse().ok()
+}
+
+/// What we need of `/proc/PID/stat`. The name is in parentheses and may hold anything.
+struct StatFields<'a> {
+    comm: &'a str,
+    state: char,
+    start_ticks: u64,
+}
+
+impl<'a> StatFields<'a> {
+    fn parse(stat: &'a str) -> Option<Self> {
+        let (head, rest) = stat.rsplit_once(')')?;
+        let (_, comm) = head.split_once('(')?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        // Field 22 of the file; `state` was field 3.
+        let start_ticks = fields.nth(18)?.parse().ok()?;
+        Some(Self { comm, state, start_ticks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Process, StatFields};
+    use crate::open::OpenError;
+
+    #[test]
+    fn a_name_may_hold_parentheses() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 987 1 2 3";
+        let fields = StatFields::parse(stat).expect("valid");
+        assert_eq!((fields.comm, fields.state, fields.start_ticks), ("a (b) c", 'S', 987));
+    }
+
+    #[test]
+    fn we_are_a_process_and_the_largest_pid_is_none() {
+        let us = Process::open(std::process::id()).expect("we are alive");
+        assert!(us.alive());
+        assert!(!us.threads(1, std::time::Duration::ZERO).is_empty());
+        assert!(us.smaps().expect("our own").rss().0 > 0);
+        let none = Process::open(u32::MAX >> 1);
+        assert!(matches!(none, Err(OpenError::NoProcess { .. })));
+    }
+
+    #[test]
+    fn a_kernel_thread_is_told_as_such() {
+        if std::fs::read_to_string("/proc/2/comm").is_ok_and(|comm| comm.trim() == "kthreadd") {
+            assert!(matches!(Process::open(2), Err(OpenError::KernelThread { pid: 2 })));
+        }
+    }
+}

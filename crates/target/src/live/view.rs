@@ -1,0 +1,130 @@
+//! What can be read of a process without copying it first, and what lies in its files?
+//!
+//! A [`View`] never makes the kernel bring a page in: memory is read where pages are present, and
+//! pages of files are read from the files, which `/proc/PID/map_files` reaches in any container.
+
+use crate::live::maps::{Mapping, Maps};
+use crate::live::process::Process;
+use crate::memory::{Fault, FaultKind, Memory};
+use crate::sys::process_vm;
+use memwhy_model::{Addr, PageState, Residency};
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Arc, Mutex, PoisonError};
+
+type FileKey = (String, u64);
+
+/// The memory of a process through its present pages and its files.
+#[derive(Debug)]
+pub struct View {
+    process: Process,
+    maps: Maps,
+    pages: Residency,
+    /// Opened once each, by device and inode; `None` where that failed.
+    files: Mutex<HashMap<FileKey, Option<Arc<File>>>>,
+    /// A copy of what could change, which is then read instead of the process.
+    captured: Option<crate::Captured>,
+}
+
+impl View {
+    /// Looks at `process` through the mappings and pages that it had a moment ago.
+    #[must_use]
+    pub fn live(process: Process, maps: Maps, pages: Residency) -> Self {
+        Self { process, maps, pages, files: Mutex::default(), captured: None }
+    }
+
+    /// Looks at a copy, and at the process's files where the copy has nothing.
+    #[must_use]
+    pub fn of_copy(process: Process, maps: Maps, pages: Residency, copy: crate::Captured) -> Self {
+        Self { captured: Some(copy), ..Self::live(process, maps, pages) }
+    }
+
+    /// The mappings.
+    #[must_use]
+    pub const fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// The present pages.
+    #[must_use]
+    pub const fn pages(&self) -> &Residency {
+        &self.pages
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Opens the very file that is mapped, also if it was deleted or lies in another container.
+    #[must_use]
+    pub fn file(&self, mapping: &Mapping) -> Option<Arc<File>> {
+        if !mapping.facts.file {
+            return None;
+        }
+        let key = (mapping.device.clone(), mapping.inode);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.entry(key).or_insert_with(|| self.open(mapping).map(Arc::new)).clone()
+    }
+
+    fn open(&self, mapping: &Mapping) -> Option<File> {
+        // map_files needs a capability that an ordinary user lacks; the path through the target's
+        // root is then as good, if the inode there is still the one that is mapped.
+        let exact = self.process.path("map_files").join(mapping.range().to_string());
+        if let Ok(file) = File::open(exact) {
+            return Some(file);
+        }
+        let path = mapping.facts.name.trim_start_matches('/');
+        let file = File::open(self.process.path("root").join(path)).ok()?;
+        (file.metadata().ok()?.ino() == mapping.inode).then_some(file)
+    }
+
+    fn read_piece(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+        let fault = |why| Fault { at: addr, why };
+        let state = self.pages.state(addr);
+        match state {
+            Some(PageState::Anon | PageState::Zero) => {
+                if let Some(copy) = &self.captured {
+                    return copy.read(addr, buf);
+                }
+                match process_vm::read(self.process.pid, addr.0, buf) {
+                    Ok(n) if n == buf.len() => Ok(()),
+                    Ok(_) => Err(fault(FaultKind::Unmapped)),
+                    Err(error) => Err(fault(match error.raw_os_error() {
+                        Some(libc::ESRCH) => FaultKind::Gone,
+                        Some(libc::EPERM) => FaultKind::Denied,
+                        _ => FaultKind::Unmapped,
+                    })),
+                }
+            }
+            Some(PageState::File) | None => {
+                let mapping = self.maps.find(addr).ok_or(fault(FaultKind::Unmapped))?;
+                let file = self.file(mapping).ok_or(fault(FaultKind::NotCaptured))?;
+                let into = addr.0 - mapping.range().start.0 + mapping.offset;
+                file.read_exact_at(buf, into).map_err(|_| fault(FaultKind::NotCaptured))
+            }
+        }
+    }
+}
+
+impl Memory for View {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+        // One piece a page run: neighbours may come from different places.
+        if let Some(copy) = &self.captured
+            && copy.read(addr, buf).is_ok()
+        {
+            return Ok(());
+        }
+        let (mut at, mut rest) = (addr, buf);
+        while !rest.is_empty() {
+            let page = usize::try_from(4096 - at.0 % 4096).unwrap_or(4096);
+            let (now, later) = rest.split_at_mut(page.min(rest.len()));
+            self.read_piece(at, now)?;
+            at = at.checked_add(now.len() as u64).ok_or(Fault::unmapped(at))?;
+            rest = later;
+        }
+        Ok(())
+    }
+}

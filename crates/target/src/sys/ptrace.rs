@@ -1,0 +1,90 @@
+//! How is a thread stopped such that our death lets it go? `PTRACE_SEIZE` and `PTRACE_INTERRUPT`.
+//!
+//! No signal is sent: the kernel detaches and resumes every thread when its tracer dies, whatever
+//! the tracer dies of. `SIGSTOP` has no such undo, so it is never used. All calls must come from
+//! one thread of ours, which the kernel regards as the tracer.
+
+use std::io;
+
+/// What a thread did when we looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It has not stopped yet.
+    NotYet,
+    /// It stopped because we asked it to.
+    Stopped,
+    /// It stopped to take this signal, which has to be handed on when it is let go.
+    Signal(i32),
+    /// It is gone.
+    Gone,
+}
+
+/// Becomes the tracer of a thread, which goes on running.
+///
+/// # Errors
+/// `EPERM` without permission or if somebody else traces it, `ESRCH` when it is gone.
+pub fn seize(tid: u32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, tid, 0)
+}
+
+/// Asks a seized thread to stop.
+///
+/// # Errors
+/// `ESRCH` when it is gone.
+pub fn interrupt(tid: u32) -> io::Result<()> {
+    request(libc::PTRACE_INTERRUPT, tid, 0)
+}
+
+/// Lets a stopped thread go, with the signal that it stopped for, 0 for none.
+///
+/// # Errors
+/// `ESRCH` when it is gone, or not stopped.
+pub fn detach(tid: u32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, tid, signal)
+}
+
+/// Looks, without waiting, whether a thread that was asked to stop has done so.
+///
+/// # Errors
+/// As `waitpid(2)`.
+pub fn poll(tid: u32) -> io::Result<Waited> {
+    let mut status = 0;
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    // SAFETY: `status` is ours and outlives the call.
+    let got = unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+    if got < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ECHILD) => Ok(Waited::Gone),
+            _ => Err(error),
+        };
+    }
+    if got == 0 {
+        return Ok(Waited::NotYet);
+    }
+    if !libc::WIFSTOPPED(status) {
+        return Ok(Waited::Gone);
+    }
+    // PTRACE_EVENT_STOP in the upper bits marks both our interrupt and a group stop; anything
+    // else is the delivery of a signal.
+    if status >> 16 == libc::PTRACE_EVENT_STOP {
+        return Ok(Waited::Stopped);
+    }
+    Ok(Waited::Signal(libc::WSTOPSIG(status)))
+}
+
+fn request(what: libc::c_uint, tid: u32, data: i32) -> io::Result<()> {
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    let data = usize::try_from(data).unwrap_or(0);
+    // SAFETY: none of SEIZE, INTERRUPT and DETACH reads or writes memory of ours; `data` is a
+    // number to them, not a pointer.
+    let done = unsafe {
+        libc::ptrace(
+            what,
+            tid,
+            std::ptr::null_mut::<libc::c_void>(),
+            std::ptr::without_provenance_mut::<libc::c_void>(data),
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
