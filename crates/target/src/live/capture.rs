@@ -62,7 +62,7 @@ pub fn capture(
     let mut timings = Vec::new();
     let mut clock = Clock::new();
 
-    let threads = process.threads(LOOKS, BETWEEN_LOOKS);
+    let mut threads = process.threads(LOOKS, BETWEEN_LOOKS);
     let mut ready = Slabs::default();
     let maps = process.maps().map_err(failed)?;
     let pages = pages::present(process, &maps).map_err(failed)?;
@@ -90,6 +90,7 @@ pub fn capture(
     let plan = Plan::new(live.maps(), live.pages(), &skipped);
     timings.push(clock.lap("plan"));
     let missing = ready.fill(process.pid, &plan);
+    process.find_stacks(&mut threads);
     drop(frozen);
     let pause_ms = match pause {
         Pause::Stop => milliseconds(started.elapsed()),

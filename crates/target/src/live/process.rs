@@ -3,7 +3,7 @@
 use crate::live::maps::{Maps, tmpfs_devices};
 use crate::open::OpenError;
 use crate::sys::resources::clock_ticks_per_second;
-use memwhy_model::{Bytes, CgroupFacts};
+use memwhy_model::{Addr, Bytes, CgroupFacts};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct Thread {
     pub seen_running: u32,
     /// How many looks there were.
     pub looks: u32,
+    /// Where its stack was, if the kernel says so: only of a thread that does not run.
+    pub stack_pointer: Option<Addr>,
 }
 
 impl Process {
@@ -209,11 +211,25 @@ impl Process {
                         state: fields.state,
                         seen_running: running,
                         looks: 1,
+                        stack_pointer: None,
                     });
                 }
             }
         }
         threads
+    }
+
+    /// Looks up where the stacks of `threads` are: `/proc/PID/task/TID/syscall` ends in the stack
+    /// pointer and the program counter of a thread that does not run.
+    pub fn find_stacks(&self, threads: &mut [Thread]) {
+        for thread in threads {
+            let file = self.path("task").join(thread.tid.to_string()).join("syscall");
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let pointer = text.split_ascii_whitespace().rev().nth(1);
+            let pointer = pointer.and_then(|word| word.strip_prefix("0x"));
+            thread.stack_pointer =
+                pointer.and_then(|hex| u64::from_str_radix(hex, 16).ok()).map(Addr);
+        }
     }
 
     /// The control group that pays for it: version 2, else the memory controller of version 1.

@@ -1,0 +1,194 @@
+//! Which rows of chunks belong to an arena, and do they add up to what it took from the kernel?
+//!
+//! Main arena grows by `brk`, other arenas by heaps of at most 64 MiB, aligned to that, each with
+//! a pointer to the one before. Source: `malloc/arena.c`, `heap_info`, `new_heap`, `sysmalloc`.
+
+use super::chunk::{Chunk, End, Headers, walk_row};
+use super::find::Found;
+use super::layout::{HEADER, HEAP_MAX};
+use memwhy_model::{Addr, AddrRange, ArenaFacts, Bytes, ProblemKind, Problems};
+use memwhy_target::{MemoryExt, View};
+
+/// An arena may have so many heaps: 64 TiB.
+const MOST_HEAPS: usize = 1 << 20;
+
+/// A stretch of memory that an arena manages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// From its first byte, headers too, to its last.
+    pub range: AddrRange,
+    /// Index of the arena, 0 for main arena.
+    pub arena: usize,
+}
+
+/// Walks one arena; its chunks go to `chunks`, its regions to `regions`.
+pub(super) fn walk(
+    view: &View,
+    found: &Found,
+    addr: Addr,
+    index: usize,
+    chunks: &mut Vec<Chunk>,
+    regions: &mut Vec<Region>,
+    problems: &mut Problems,
+) -> ArenaFacts {
+    let layout = &found.layout;
+    let word = |offset: u64| view.u64(addr.at(offset)).unwrap_or(0);
+    let mut facts = ArenaFacts {
+        addr,
+        main: index == 0,
+        attached_threads: layout.attached.map_or(0, word),
+        system: Bytes(word(layout.system_mem)),
+        ..ArenaFacts::default()
+    };
+    let top = Addr(word(layout.top));
+    let first = chunks.len();
+    let walked = if facts.main {
+        walk_main(view, found, top, facts.system, chunks, regions)
+    } else {
+        walk_heaps(view, found, addr, top, index, chunks, regions)
+    };
+    facts.walked = Bytes(walked.bytes);
+    facts.complete = walked.complete && facts.walked == facts.system;
+    if !facts.complete {
+        problems.note(ProblemKind::BrokenMallocHeap, || {
+            format!("arena {addr}: {} of {} walked", facts.walked, facts.system)
+        });
+    }
+    let used = chunks.get(first..).unwrap_or_default();
+    facts.last_in_use =
+        used.iter().rev().find(|c| c.in_use()).map(|c| (c.memory(), Bytes(c.size())));
+    facts
+}
+
+struct Walked {
+    bytes: u64,
+    complete: bool,
+}
+
+/// Main arena: one row from `sbrk_base` to top, or several with fences between them where
+/// something else moved the break or the break could not grow.
+fn walk_main(
+    view: &View,
+    found: &Found,
+    top: Addr,
+    system: Bytes,
+    chunks: &mut Vec<Chunk>,
+    regions: &mut Vec<Region>,
+) -> Walked {
+    // Before its first use top points into the arena itself.
+    if system.0 == 0 {
+        return Walked { bytes: 0, complete: true };
+    }
+    let heap =
+        view.maps().0.iter().find(|m| m.facts.name == "[heap]").map(memwhy_target::Mapping::range);
+    let base = found.params.map(|params| params.sbrk_base).filter(|base| base.0 != 0);
+    let mut rows: Vec<(Addr, Addr)> = Vec::new();
+    if let Some(start) = base.or(heap.map(|heap| heap.start)) {
+        let end = view.maps().find(start).map_or(start, |mapping| mapping.range().end);
+        rows.push((start, end));
+    }
+    // Rows elsewhere begin where a mapping does.
+    rows.extend(view.maps().0.iter().filter(|m| m.anonymous() && m.writable()).filter_map(|m| {
+        let range = m.range();
+        (heap != Some(range) && range.contains(top)).then_some((range.start, range.end))
+    }));
+    let mut headers = Headers::new(view);
+    let mut walked = Walked { bytes: 0, complete: false };
+    let mut row = 0;
+    while let Some((start, limit)) = rows.get(row).copied() {
+        row += 1;
+        let before = chunks.len();
+        let aligned = start.align_up(16);
+        let limit_past = limit.at(1);
+        let end = walk_row(&mut headers, aligned, Some(top), limit_past, &mut |c| chunks.push(c));
+        let (until, ended) = match end {
+            End::Top => (chunks.last().map_or(aligned, |c| c.range().end), true),
+            // Two fence chunks, then perhaps memory of whoever moved the break, then ours again.
+            End::Fence(fence) => (fence.at(2 * HEADER), false),
+            End::Broken(_) => {
+                chunks.truncate(if row == 1 { chunks.len() } else { before });
+                continue;
+            }
+        };
+        walked.bytes += until.0.saturating_sub(start.0);
+        regions.push(Region { range: AddrRange::new(start, until), arena: 0 });
+        if ended {
+            walked.complete = true;
+            break;
+        }
+        if until < limit {
+            rows.insert(row, (next_row(view, until, limit), limit));
+        }
+    }
+    walked
+}
+
+/// After a fence: the first page where a chunk with `PREV_INUSE` begins again.
+fn next_row(view: &View, after: Addr, limit: Addr) -> Addr {
+    let mut at = after.align_up(16);
+    while at < limit {
+        let size = view.u64(at.at(8)).unwrap_or(0);
+        if size & 7 == 1 && size > 32 && at.at(size & !7) <= limit {
+            return at;
+        }
+        at = at.at(16);
+        // Nobody moves the break by less than a page and uses it for more than a few.
+        if at.0.saturating_sub(after.0) > 1 << 20 {
+            break;
+        }
+    }
+    limit
+}
+
+/// Another arena: its heaps from the newest, which has top, back to the first, which has the arena.
+fn walk_heaps(
+    view: &View,
+    found: &Found,
+    arena: Addr,
+    top: Addr,
+    index: usize,
+    chunks: &mut Vec<Chunk>,
+    regions: &mut Vec<Region>,
+) -> Walked {
+    // `heap_info` is followed by the arena in the first heap: its size is told by the address.
+    let info_size = arena.0 & 0xfff;
+    let mut heap = top.align_down(HEAP_MAX);
+    let mut walked = Walked { bytes: 0, complete: true };
+    let mut headers = Headers::new(view);
+    for _ in 0..MOST_HEAPS {
+        let (owner, previous, size) = (view.u64(heap), view.ptr(heap.at(8)), view.u64(heap.at(16)));
+        let (Ok(owner), Ok(previous), Ok(size)) = (owner, previous, size) else {
+            walked.complete = false;
+            break;
+        };
+        if owner != arena.0 || size > HEAP_MAX || size % 4096 != 0 {
+            walked.complete = false;
+            break;
+        }
+        let first_heap = heap == arena.align_down(HEAP_MAX);
+        let start = if first_heap {
+            arena.at(found.layout.size).align_up(16)
+        } else {
+            heap.at(info_size).align_up(16)
+        };
+        let range = AddrRange::sized(heap, size);
+        let here = Some(top).filter(|top| range.contains(*top));
+        let limit = range.end.at(1);
+        match walk_row(&mut headers, start, here, limit, &mut |chunk| chunks.push(chunk)) {
+            End::Top | End::Fence(_) => walked.bytes += size,
+            End::Broken(at) => {
+                walked.bytes += at.0.saturating_sub(heap.0);
+                walked.complete = false;
+            }
+        }
+        regions.push(Region { range, arena: index });
+        match previous {
+            Some(previous) if previous != heap => heap = previous,
+            _ => break,
+        }
+        if first_heap {
+            break;
+        }
+    }
+    walked
+}

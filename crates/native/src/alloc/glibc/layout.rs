@@ -1,0 +1,164 @@
+//! Where are the fields of glibc's malloc structures?
+//!
+//! Classes, not versions: distributions backport, so a class is recognised by what memory holds.
+//! Numbers are for x86-64, from `malloc/malloc.c` and `malloc/arena.c` of the releases named, and
+//! were compared with debug information of 2.31, 2.36, 2.41 and 2.43.
+
+/// Offsets in `struct malloc_state`, an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaLayout {
+    /// Which releases have it.
+    pub releases: &'static str,
+    /// `fastbinsY`, ten list heads; none since 2.43.
+    pub fastbins: Option<u64>,
+    /// `top`, the free chunk at the end.
+    pub top: u64,
+    /// `bins`, 254 list pointers.
+    pub bins: u64,
+    /// `next`, the ring of arenas. Its static initialiser is what gives main arena away.
+    pub next: u64,
+    /// `attached_threads`, since 2.23.
+    pub attached: Option<u64>,
+    /// `system_mem`, bytes taken from the kernel.
+    pub system_mem: u64,
+    /// `sizeof`.
+    pub size: u64,
+}
+
+/// Number of list pointers in `bins`: `NBINS * 2 - 2`.
+pub const BIN_POINTERS: u64 = 254;
+/// Number of fastbins: `NFASTBINS`.
+pub const FASTBINS: u64 = 10;
+
+/// Every class of `struct malloc_state`, newest first.
+pub const ARENA_LAYOUTS: [ArenaLayout; 4] = [
+    ArenaLayout {
+        releases: "2.43",
+        fastbins: None,
+        top: 0x8,
+        bins: 0x18,
+        next: 0x818,
+        attached: Some(0x828),
+        system_mem: 0x830,
+        size: 2112,
+    },
+    ArenaLayout {
+        releases: "2.27 to 2.42",
+        fastbins: Some(0x10),
+        top: 0x60,
+        bins: 0x70,
+        next: 0x870,
+        attached: Some(0x880),
+        system_mem: 0x888,
+        size: 2200,
+    },
+    ArenaLayout {
+        releases: "2.23 to 2.26",
+        fastbins: Some(0x8),
+        top: 0x58,
+        bins: 0x68,
+        next: 0x868,
+        attached: Some(0x878),
+        system_mem: 0x880,
+        size: 2192,
+    },
+    ArenaLayout {
+        releases: "2.12 to 2.22",
+        fastbins: Some(0x8),
+        top: 0x58,
+        bins: 0x68,
+        next: 0x868,
+        attached: None,
+        system_mem: 0x878,
+        size: 2184,
+    },
+];
+
+/// Offsets in `struct malloc_par`, `mp_`. The first five fields never moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamsLayout {
+    /// Which releases have it.
+    pub releases: &'static str,
+    /// `n_mmaps`, i32; `n_mmaps_max`, `max_n_mmaps` and `no_dyn_threshold` follow it.
+    pub n_mmaps: u64,
+    /// `mmapped_mem`; `max_mmapped_mem` follows it.
+    pub mmapped_mem: u64,
+    /// `sbrk_base`.
+    pub sbrk_base: u64,
+}
+
+/// `trim_threshold`.
+pub const TRIM_THRESHOLD: u64 = 0;
+/// `mmap_threshold`.
+pub const MMAP_THRESHOLD: u64 = 16;
+/// `arena_test`.
+pub const ARENA_TEST: u64 = 24;
+/// `arena_max`.
+pub const ARENA_MAX: u64 = 32;
+
+/// Every class of `struct malloc_par`, newest first.
+pub const PARAMS_LAYOUTS: [ParamsLayout; 5] = [
+    ParamsLayout { releases: "2.43", n_mmaps: 68, mmapped_mem: 88, sbrk_base: 104 },
+    ParamsLayout { releases: "2.35 to 2.42", n_mmaps: 60, mmapped_mem: 80, sbrk_base: 96 },
+    ParamsLayout { releases: "2.24 to 2.34", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 72 },
+    ParamsLayout { releases: "2.13 to 2.23", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 80 },
+    ParamsLayout { releases: "2.12", n_mmaps: 40, mmapped_mem: 64, sbrk_base: 88 },
+];
+
+/// One class of `tcache_perthread_struct`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcacheLayout {
+    /// Which releases have it.
+    pub releases: &'static str,
+    /// Size of the chunk that holds it: how it is recognised.
+    pub chunk: u64,
+    /// Number of lists.
+    pub bins: u64,
+    /// How many bytes one count takes; counts come first.
+    pub count_width: u64,
+    /// Offset of the list heads.
+    pub entries: u64,
+    /// Whether counts count entries (and not, as since 2.42, free places).
+    pub counts_entries: bool,
+}
+
+/// Every class of `tcache_perthread_struct`, newest first.
+pub const TCACHE_LAYOUTS: [TcacheLayout; 3] = [
+    TcacheLayout {
+        releases: "2.42 to 2.43",
+        chunk: 0x300,
+        bins: 76,
+        count_width: 2,
+        entries: 152,
+        counts_entries: false,
+    },
+    TcacheLayout {
+        releases: "2.30 to 2.41",
+        chunk: 0x290,
+        bins: 64,
+        count_width: 2,
+        entries: 128,
+        counts_entries: true,
+    },
+    TcacheLayout {
+        releases: "2.26 to 2.29",
+        chunk: 0x250,
+        bins: 64,
+        count_width: 1,
+        entries: 64,
+        counts_entries: true,
+    },
+];
+
+/// `HEAP_MAX_SIZE`: heaps of arenas other than main are aligned to it.
+pub const HEAP_MAX: u64 = 64 << 20;
+/// `MINSIZE`, the smallest chunk.
+pub const MIN_CHUNK: u64 = 32;
+/// From a chunk to the memory that the program got.
+pub const HEADER: u64 = 16;
+/// The low bits of `size`.
+pub const PREV_INUSE: u64 = 1;
+/// Chunk of its own mapping.
+pub const IS_MMAPPED: u64 = 2;
+/// All flag bits of `size`.
+pub const FLAGS: u64 = 7;

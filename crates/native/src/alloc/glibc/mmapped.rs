@@ -1,0 +1,76 @@
+//! Which chunks have a mapping of their own?
+//!
+//! Large requests are mapped one by one. Neighbouring ones share a mapping in `/proc`, aligned
+//! ones begin some way into theirs, so each is checked: its header says how far before it its
+//! mapping begins and how long it is, in whole pages. Source: `malloc/malloc.c`, `sysmalloc_mmap`.
+
+use super::chunk::{Chunk, State};
+use super::layout::{FLAGS, IS_MMAPPED};
+use memwhy_model::{Addr, AddrRange};
+use memwhy_target::{MemoryExt, View};
+
+/// Where in its first page a chunk may begin: 0, or after a leading part cut off for alignment.
+const STARTS: [u64; 8] = [0, 0x30, 0x70, 0xf0, 0x1f0, 0x3f0, 0x7f0, 0xff0];
+
+/// Finds mapped chunks in the anonymous memory that `taken` (ascending) does not cover.
+///
+/// `short_size` tells the layout of 2.43: the size leaves out the header, and the offset's lowest
+/// bit is a flag.
+pub(super) fn find(view: &View, taken: &[AddrRange], short_size: bool) -> Vec<Chunk> {
+    let mut found = Vec::new();
+    for mapping in &view.maps().0 {
+        let named = !mapping.facts.name.is_empty();
+        if named || !mapping.anonymous() || !mapping.writable() || !mapping.private() {
+            continue;
+        }
+        let range = mapping.range();
+        let mut at = range.start;
+        while at < range.end {
+            let after = taken.partition_point(|taken| taken.start <= at);
+            let over = after.checked_sub(1).and_then(|index| taken.get(index));
+            if let Some(over) = over.filter(|taken| taken.contains(at)) {
+                at = over.end.align_up(4096);
+                continue;
+            }
+            let chunk = STARTS.iter().find_map(|start| read(view, at, *start, range, short_size));
+            match chunk {
+                Some((chunk, end)) => {
+                    found.push(chunk);
+                    at = end;
+                }
+                None => at = at.at(4096),
+            }
+        }
+    }
+    found
+}
+
+/// The chunk that begins `start` bytes into the page at `page`, and where its mapping ends.
+fn read(
+    view: &View,
+    page: Addr,
+    start: u64,
+    within: AddrRange,
+    short_size: bool,
+) -> Option<(Chunk, Addr)> {
+    let at = page.at(start);
+    let size = view.u64(at.at(8)).ok()?;
+    if size & FLAGS != IS_MMAPPED {
+        return None;
+    }
+    let mut offset = view.u64(at).ok()?;
+    let mut size = size & !FLAGS;
+    if short_size {
+        offset &= !1;
+        size = size.checked_add(16)?;
+    }
+    let base = at.0.checked_sub(offset).map(Addr)?;
+    let total = size.checked_add(offset)?;
+    let end = base.checked_add(total)?;
+    let fits = base == page
+        && total % 4096 == 0
+        && total > 0
+        && within.covers(AddrRange::new(base, end))
+        && size.is_multiple_of(16);
+    fits.then(|| (Chunk::new(at, size, State::Mmapped), end))
+}

@@ -1,0 +1,205 @@
+//! Which ELF images does the process have loaded, and where are their symbols?
+
+use memwhy_model::{Addr, AddrRange};
+use memwhy_target::{Mapping, View};
+use object::elf::{PF_W, PT_LOAD};
+use object::read::elf::{ElfFile64, ProgramHeader as _};
+use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+/// One loaded ELF file.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its path, as the process sees it.
+    pub path: String,
+    /// What to add to an address in the file to get one in the process.
+    pub bias: u64,
+    /// The writable data, with the part that is not in the file (`.bss`).
+    pub data: Vec<AddrRange>,
+    /// From the first to the last loaded byte.
+    pub span: AddrRange,
+    file: Arc<File>,
+}
+
+/// All loaded images, in address order.
+#[derive(Clone, Debug, Default)]
+pub struct Images(pub Vec<Image>);
+
+impl Images {
+    /// Finds the images by the mappings of their first pages. Files that are not ELF, or that
+    /// cannot be opened, are left out.
+    #[must_use]
+    pub fn of(view: &View) -> Self {
+        let first_pages = view.maps().0.iter().filter(|m| m.facts.file && m.offset == 0);
+        let mut images: Vec<Image> = Vec::new();
+        for mapping in first_pages {
+            if images.iter().any(|image| image.span.contains(mapping.range().start)) {
+                continue;
+            }
+            if let Some(image) = Image::open(view, mapping) {
+                images.push(image);
+            }
+        }
+        Self(images)
+    }
+
+    /// The image whose file name satisfies `wanted`.
+    #[must_use]
+    pub fn by_name(&self, wanted: impl Fn(&str) -> bool) -> Option<&Image> {
+        self.0.iter().find(|image| wanted(image.file_name()))
+    }
+
+    /// The first image that exports `symbol`, with its address.
+    #[must_use]
+    pub fn exporter(&self, symbol: &str) -> Option<(&Image, Addr)> {
+        self.0.iter().find_map(|image| image.exported(symbol).map(|addr| (image, addr)))
+    }
+
+    /// The image that holds `addr`.
+    #[must_use]
+    pub fn containing(&self, addr: Addr) -> Option<&Image> {
+        self.0.iter().find(|image| image.span.contains(addr))
+    }
+}
+
+impl Image {
+    fn open(view: &View, mapping: &Mapping) -> Option<Self> {
+        let file = view.file(mapping)?;
+        let mut magic = [0; 4];
+        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\x7fELF")?;
+        let cache = ReadCache::new(Cursor { file: &file, at: 0 });
+        let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+        let endian = elf.endian();
+        let loads: Vec<(u32, u64, u64)> = elf
+            .elf_program_headers()
+            .iter()
+            .filter(|header| header.p_type(endian) == PT_LOAD)
+            .map(|h| (h.p_flags(endian), h.p_vaddr(endian), h.p_memsz(endian)))
+            .collect();
+        let (_, first, _) = loads.first()?;
+        let bias = mapping.range().start.0.wrapping_sub(first & !4095);
+        let place = |vaddr: u64| Addr(bias.wrapping_add(vaddr));
+        let span_end = loads.iter().map(|(_, vaddr, len)| place(*vaddr).at(*len)).max()?;
+        let data = loads
+            .iter()
+            .filter(|(flags, ..)| flags & PF_W != 0)
+            .map(|(_, vaddr, len)| AddrRange::sized(place(*vaddr), *len))
+            .collect();
+        Some(Self {
+            path: mapping.facts.name.trim_end_matches(" (deleted)").to_owned(),
+            bias,
+            data,
+            span: AddrRange::new(mapping.range().start, span_end),
+            file: Arc::clone(&file),
+        })
+    }
+
+    /// The last part of the path.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Where `offset`, an address in the file, is in the process.
+    #[must_use]
+    pub const fn place(&self, vaddr: u64) -> Addr {
+        Addr(self.bias.wrapping_add(vaddr))
+    }
+
+    /// Runs `ask` on the parsed file.
+    fn with_elf<T>(&self, ask: impl FnOnce(&Elf<'_, '_>) -> Option<T>) -> Option<T> {
+        let cache = ReadCache::new(Cursor { file: &self.file, at: 0 });
+        let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+        ask(&elf)
+    }
+
+    /// Where an exported symbol is in the process.
+    #[must_use]
+    pub fn exported(&self, name: &str) -> Option<Addr> {
+        self.with_elf(|elf| {
+            let symbol = elf.dynamic_symbols().find(|symbol| {
+                symbol.is_definition() && symbol.name_bytes().is_ok_and(|n| n == name.as_bytes())
+            })?;
+            Some(self.place(symbol.address()))
+        })
+    }
+
+    /// Where a symbol is, a local one too if the file was not stripped.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> Option<Addr> {
+        self.exported(name).or_else(|| {
+            self.with_elf(|elf| {
+                let symbol = elf.symbols().find(|symbol| {
+                    symbol.is_definition()
+                        && symbol.name_bytes().is_ok_and(|n| n == name.as_bytes())
+                })?;
+                Some(self.place(symbol.address()))
+            })
+        })
+    }
+
+    /// Where a section is in the process, with its size.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<AddrRange> {
+        self.with_elf(|elf| {
+            let section = elf.section_by_name(name)?;
+            Some(AddrRange::sized(self.place(section.address()), section.size()))
+        })
+    }
+
+    /// The bytes of a section in the file.
+    #[must_use]
+    pub fn section_bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.with_elf(|elf| Some(elf.section_by_name(name)?.data().ok()?.to_vec()))
+    }
+
+    /// The word that the file has for `vaddr`, before relocation.
+    #[must_use]
+    pub fn file_word(&self, vaddr: u64) -> Option<u64> {
+        self.with_elf(|elf| {
+            let endian = elf.endian();
+            let header = elf.elf_program_headers().iter().find(|h| {
+                h.p_type(endian) == PT_LOAD
+                    && (h.p_vaddr(endian)..h.p_vaddr(endian).saturating_add(h.p_filesz(endian)))
+                        .contains(&vaddr)
+            })?;
+            let mut word = [0; 8];
+            let offset = vaddr - header.p_vaddr(endian) + header.p_offset(endian);
+            self.file.read_exact_at(&mut word, offset).ok()?;
+            Some(u64::from_le_bytes(word))
+        })
+    }
+}
+
+type Elf<'d, 'f> = ElfFile64<'d, Endianness, &'d ReadCache<Cursor<'f>>>;
+
+/// A file read at a position of its own: the handle is shared.
+#[derive(Debug)]
+struct Cursor<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl Read for Cursor<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(buf, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
+}
+
+impl Seek for Cursor<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let end = || self.file.metadata().map(|meta| meta.len());
+        let wanted = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => end()?.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = wanted.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
