@@ -1,1 +1,17 @@
-//! To come.
+//! Why has the memory of a CPython process grown, and what to do about it?
+//!
+//! ```no_run
+//! let case = memwhy::capture(4711, &memwhy::Options::default())?;
+//! let verdict = memwhy::explain(&case);
+//! println!("{}", verdict.title());
+//! # Ok::<(), memwhy::OpenError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod capture;
+pub mod commands;
+
+pub use capture::{Options, capture, from_proc};
+pub use memwhy_model as model;
+pub use memwhy_reason::{Verdict, explain};
+pub use memwhy_target::OpenError;

@@ -1,2 +1,18 @@
-//! x
-fn main() {}
+//! Reads the command line, runs one command, and turns its outcome into an exit status.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use memwhy::commands::{Cli, EXIT_BUG};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The only place where a panic of ours is caught: the target has been let go by then (a drop
+    // during unwinding does it), and the user gets a sentence instead of a backtrace.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("memwhy {}: this is a bug of memwhy: {panic}", env!("CARGO_PKG_VERSION"));
+        eprintln!("please report it with the command line; the process you looked at is unharmed");
+    }));
+    let status = std::panic::catch_unwind(|| cli.run()).unwrap_or(EXIT_BUG);
+    ExitCode::from(status)
+}

@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn three_digits_are_printed() {
-        let said = [0, 812, 3_482, 64_172_851, 540_016_640, 24_803_331_000]
-            .map(|n| Bytes(n).to_string());
+        let said =
+            [0, 812, 3_482, 64_172_851, 540_016_640, 24_803_331_000].map(|n| Bytes(n).to_string());
         assert_eq!(said, ["0 B", "812 B", "3.4 KiB", "61.2 MiB", "515 MiB", "23.1 GiB"]);
     }
 

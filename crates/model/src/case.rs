@@ -345,8 +345,13 @@ pub struct ArenaFacts {
     pub free_resident: Bytes,
     /// What `malloc_trim(0)` would give back, resident pages only.
     pub trim_returns: Bytes,
-    /// The last chunk in use: what keeps the end of the heap from shrinking.
+    /// The largest free chunk, top left out: where its memory begins, and how much is resident.
+    pub largest_free: Option<(Addr, Bytes)>,
+    /// The last chunk in use, which keeps the end of the heap from shrinking: the memory that
+    /// `malloc` returned, and the size of the chunk.
     pub last_in_use: Option<(Addr, Bytes)>,
+    /// The Python object that is in that chunk, or whose buffer is.
+    pub last_in_use_owner: Option<Addr>,
 }
 
 /// What keeps pages that are mostly free.

@@ -25,7 +25,7 @@ pub mod trust;
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
-    About, ArenaFacts, Case, CgroupFacts, Frame, GcFacts, GlibcFacts, MallocFacts, Mallinfo,
+    About, ArenaFacts, Case, CgroupFacts, Frame, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
     MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
     ThreadFacts, ThreadState, Timing,
 };

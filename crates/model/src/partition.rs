@@ -5,9 +5,7 @@
 //! claim on it. Owners therefore add up to RSS by construction; what no claim covers goes to the
 //! owner of the mapping, and what smaps counts but no page shows stays as *unexplained*.
 
-use crate::{
-    AddrRange, Bytes, MappingFacts, PageState, ProblemKind, Problems, Residency,
-};
+use crate::{AddrRange, Bytes, MappingFacts, PageState, ProblemKind, Problems, Residency};
 
 /// Who a byte belongs to. The ids are stable: scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +92,8 @@ impl Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Layer {
+    /// A whole mapping, for want of anything better.
+    Mapping,
     /// Part of a mapping: a stack, the heap of an allocator, a loaded image's data.
     Region,
     /// A chunk of malloc.
@@ -102,7 +102,7 @@ pub enum Layer {
     Block,
 }
 
-const LAYERS: usize = 3;
+const LAYERS: usize = 4;
 const OWNER_SHIFT: u32 = 56;
 const END_MASK: u64 = (1 << OWNER_SHIFT) - 1;
 
@@ -318,7 +318,6 @@ impl Accounting {
         self
     }
 }
-
 
 #[cfg(test)]
 mod tests {

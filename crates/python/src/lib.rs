@@ -1,1 +1,30 @@
-//! To come.
+//! What does CPython tell?
+//!
+//! Use the `memwhy` crate, not this one: it re-exports what a caller needs.
+//!
+//! In reading order:
+//!
+//! * [`version`]: which CPython; [`layout`]: where things are in its structs.
+//!
+//! Everything read from a target is bounded and checked: no panic, no endless loop.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod alloc;
+pub mod dict;
+pub mod heap;
+pub mod kinds;
+pub mod layout;
+pub mod object;
+pub mod text;
+pub mod types;
+pub mod version;

@@ -1,1 +1,17 @@
-//! To come.
+//! How is what was found said, to a person and to a program?
+//!
+//! Use the `memwhy` crate, not this one: it re-exports what a caller needs.
+//!
+//! * [`text`]: one function per command, each gives the whole screen as a `String`;
+//! * [`json`]: the same facts for programs, `memwhy.report/1` and one format per command;
+//! * [`Style`]: how wide, and whether in colour; [`blocks`]: what a screen is made of.
+//!
+//! Nothing here prints, and nothing here judges.
+#![forbid(unsafe_code)]
+
+pub mod blocks;
+pub mod json;
+pub mod style;
+pub mod text;
+
+pub use style::Style;

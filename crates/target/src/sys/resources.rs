@@ -61,3 +61,12 @@ impl Drop for Hurry {
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, self.before) };
     }
 }
+
+/// Columns of the terminal that standard output is, if it is one.
+#[must_use]
+pub fn terminal_columns() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request fills in a `winsize`, which `size` is, and which outlives the call.
+    let done = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}

@@ -154,6 +154,10 @@ impl Glibc {
                     State::Free => {
                         info.ordblks += 1;
                         info.fordblks += size;
+                        let largest = arena.largest_free.map_or(0, |(_, largest)| largest.0);
+                        if size > largest {
+                            arena.largest_free = Some((chunk.memory(), Bytes(resident())));
+                        }
                     }
                     State::Fast => {
                         info.smblks += 1;

@@ -1,0 +1,210 @@
+//! What happens between a pid and a [`Case`]?
+//!
+//! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
+
+use memwhy_model::{
+    About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
+    ThreadFacts, ThreadState,
+};
+use memwhy_native::alloc::{glibc, glibc::Glibc, other};
+use memwhy_native::{Image, Images};
+use memwhy_python::Python;
+use memwhy_target::live::capture::Clock;
+use memwhy_target::live::pages;
+use memwhy_target::{Access, OpenError, Process, Thread, View};
+use std::time::{Duration, SystemTime};
+
+/// How to capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether the target is stopped for the copy.
+    pub pause: Pause,
+    /// How long to wait for threads to stop; the copy is given up on when it takes longer.
+    pub max_pause: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { pause: Pause::Stop, max_pause: Duration::from_secs(10) }
+    }
+}
+
+/// Observes a live process.
+///
+/// A process without Python, or with one that cannot be read, still has its memory explained: the
+/// case then has no heap, and says why among its problems.
+///
+/// # Errors
+/// If there is no such process, or its memory may not be read: then [`from_proc`] still tells what
+/// `/proc` does.
+pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
+    let process = Process::open(pid)?;
+    let mut clock = Clock::new();
+    let skip = free_chunks(&process);
+    let look = clock.lap("look around");
+    let mut taken =
+        memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
+    let mut problems = std::mem::take(&mut taken.problems);
+    let mut timings = vec![look];
+    timings.append(&mut taken.timings);
+    let view = &taken.view;
+
+    let mut clock = Clock::new();
+    let images = Images::of(view);
+    timings.push(clock.lap("images"));
+    let stranger = other::detect(&images);
+    let mut malloc =
+        glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
+    timings.push(clock.lap("malloc"));
+
+    let python = match Python::observe(view, &images, malloc.as_ref(), &mut problems) {
+        Ok(python) => Some(python),
+        Err(refusal) => {
+            problems.note(ProblemKind::CalibrationFailed, || refusal.to_string());
+            None
+        }
+    };
+    timings.push(clock.lap("python"));
+
+    let mut claims = Partition::default();
+    claim_stacks(view, &taken.threads, &mut claims);
+    if let Some(malloc) = &mut malloc {
+        let owner = |chunk: glibc::Chunk| python.as_ref().and_then(|p| p.owner_of(chunk.memory()));
+        malloc.claim(&mut claims, owner);
+        if let Some(python) = &python {
+            python.name_pins(malloc);
+        }
+    }
+    if let Some(python) = &python {
+        python.claim(view, &mut claims);
+    }
+    if let Some((_, image)) = &stranger {
+        claim_stranger(view, image, &mut claims);
+    }
+    let mut mappings: Vec<MappingFacts> = view.maps().0.iter().map(|m| m.facts.clone()).collect();
+    let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
+    timings.push(clock.lap("accounting"));
+
+    let mut facts = malloc.map(Glibc::into_facts);
+    if let (Some(facts), Some((name, _))) = (&mut facts, &stranger) {
+        facts.name = format!("{name} (with {} for the loader)", facts.name);
+        facts.walked = false;
+    }
+    let mut moment = taken.moment;
+    let mut about = about(&process);
+    let mut case = Case::default();
+    let mut threads = native_threads(&taken.threads);
+    if let Some(python) = python {
+        if options.pause == Pause::None {
+            moment.torn_reads = torn(&problems);
+        }
+        about.python = Some(python.about());
+        python.join_threads(&taken.threads, &mut threads);
+        python.fill(&mut case);
+    }
+    about.moment = moment;
+    Ok(Case { about, accounting, mappings, threads, malloc: facts, problems, timings, ..case })
+}
+
+/// Observes what `/proc` alone tells of a process whose memory may not be read.
+///
+/// # Errors
+/// If there is no such process.
+pub fn from_proc(pid: u32) -> Result<Case, OpenError> {
+    let process = Process::open(pid)?;
+    let mut problems = Problems::default();
+    let mut mappings: Vec<MappingFacts> = match process.smaps() {
+        Ok(maps) => maps.0.into_iter().map(|mapping| mapping.facts).collect(),
+        Err(error) => {
+            problems.note(ProblemKind::KernelRefused, || format!("smaps: {error}"));
+            Vec::new()
+        }
+    };
+    for mapping in &mut mappings {
+        mapping.unexplained = mapping.rss;
+    }
+    let mut accounting = memwhy_model::Accounting::default();
+    accounting.rss = mappings.iter().map(|mapping| mapping.rss).sum();
+    if mappings.is_empty() {
+        accounting.rss = process.quick_rss();
+    }
+    accounting.unexplained = accounting.rss;
+    let mut about = about(&process);
+    about.withheld = Some(Access::probe(&process).refusal(pid).0);
+    let threads = native_threads(&process.threads(5, Duration::from_millis(8)));
+    Ok(Case { about, accounting, mappings, threads, problems, ..Case::default() })
+}
+
+/// Walks malloc on the running process to learn which memory need not be copied: what is free
+/// need not be stopped for. Whatever goes wrong here is of no account; it is checked in the stop.
+fn free_chunks(process: &Process) -> glibc::FreeChunks {
+    let looked = || {
+        let maps = process.maps().ok()?;
+        let pages = pages::present(process, &maps).ok()?;
+        let view = View::live(process.clone(), maps, pages);
+        let images = Images::of(&view);
+        let libc: &Image = glibc::libc(&images)?;
+        Some(Glibc::walk(&view, libc, &mut Problems::default())?.skippable())
+    };
+    looked().unwrap_or_default()
+}
+
+fn about(process: &Process) -> About {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    About {
+        kind: TargetKind::Process,
+        pid: process.pid,
+        command: process.command(),
+        exe: process.exe(),
+        uptime_s: process.uptime_s(),
+        taken_at_unix_s: now.as_secs_f64(),
+        cgroup: process.cgroup(),
+        ..About::default()
+    }
+}
+
+/// The mapping that a thread's stack pointer is in is its stack, thread-local storage included.
+fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
+    let pointers = threads.iter().filter_map(|thread| thread.stack_pointer);
+    let stacks = pointers.filter_map(|pointer| view.maps().find(pointer));
+    let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
+    let mut ranges: Vec<_> = stacks.chain(main).filter(|m| m.anonymous()).map(|m| m.range()).collect();
+    ranges.sort_unstable();
+    ranges.dedup();
+    for range in ranges {
+        claims.claim(Layer::Region, range, Owner::StackNative);
+    }
+}
+
+/// Gives a foreign allocator the anonymous memory that nobody else claims: its heap is not walked.
+fn claim_stranger(view: &View, image: &str, claims: &mut Partition) {
+    debug_assert!(!image.is_empty(), "an image has a path");
+    for mapping in view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private()) {
+        if mapping.facts.name.is_empty() || mapping.facts.name == "[heap]" {
+            claims.claim(Layer::Mapping, mapping.range(), Owner::OtherAllocator);
+        }
+    }
+}
+
+fn native_threads(threads: &[Thread]) -> Vec<ThreadFacts> {
+    let facts = threads.iter().map(|thread| ThreadFacts {
+        tid: thread.tid,
+        name: thread.comm.clone(),
+        // On a CPU in most looks: one look may hit a thread that just woke up.
+        state: if thread.seen_running * 2 > thread.looks {
+            ThreadState::Running
+        } else {
+            ThreadState::Idle
+        },
+        ..ThreadFacts::default()
+    });
+    facts.collect()
+}
+
+fn torn(problems: &Problems) -> u64 {
+    use ProblemKind::{BrokenList, BrokenMallocHeap, TornPool, TornRead, UnreadablePointer};
+    [TornPool, TornRead, BrokenList, BrokenMallocHeap, UnreadablePointer]
+        .map(|kind| problems.count(kind))
+        .iter()
+        .sum()
+}

@@ -1,0 +1,25 @@
+//! `memwhy maps PID`: which mapping is whose, and do they add up to RSS?
+
+use super::Target;
+use super::common::{Failure, Out, done};
+use clap::Args;
+
+/// See the [module](self).
+#[derive(Debug, Args)]
+pub(super) struct Maps {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Maps {
+    pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
+        let (case, failure) = self.target.observe()?;
+        out.redirect(&self.target);
+        if self.target.json {
+            out.text(&memwhy_report::json::text(&memwhy_report::json::maps(&case)));
+        } else {
+            out.text(&memwhy_report::text::maps(&case, self.target.style()));
+        }
+        done(out, failure)
+    }
+}

@@ -1,0 +1,121 @@
+//! Which commands are there?
+//!
+//! A command is one file with its flags and their help, and one line in [`commands!`].
+
+mod common;
+mod demo;
+mod doctor;
+mod explain;
+mod heap;
+mod malloc;
+mod maps;
+mod ps;
+mod stacks;
+
+use clap::{Args, Parser, Subcommand};
+use common::{Failure, Out};
+
+/// Exit status of a panic.
+pub const EXIT_BUG: u8 = 70;
+/// Exit status when a cause named by `--fail-on` holds.
+pub const EXIT_CAUSE_HOLDS: u8 = 10;
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident => $args:ty),* $(,)?) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($(#[$doc])* $name($args)),*
+        }
+
+        impl Command {
+            fn run(self, out: &mut Out) -> Result<u8, Failure> {
+                match self {
+                    $(Self::$name(command) => command.run(out)),*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Says what the memory is, which cause holds, what was ruled out, and the cure (the default)
+    Explain => explain::Explain,
+    /// Lists Python processes, workers below their parent
+    Ps => ps::Ps,
+    /// Says which reads would work and, if not, what mends it
+    Doctor => doctor::Doctor,
+    /// Shows what every thread is doing
+    Stacks => stacks::Stacks,
+    /// Counts Python objects by type
+    Heap => heap::Heap,
+    /// Shows what malloc and pymalloc keep, and what a trim would return
+    Malloc => malloc::Malloc,
+    /// Shows every mapping with its owners
+    Maps => maps::Maps,
+    /// Starts a service whose memory stays, explains it and cures it
+    Demo => demo::Demo,
+}
+
+/// Explains from outside why a CPython process has grown, and what to do about it.
+///
+/// Reads only: nothing is installed in the process, nothing in it is changed, and it is stopped
+/// for no longer than copying its own memory takes.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 done; 1 memwhy failed; 2 bad arguments; 3 not a Python process; \
+                  4 not permitted (what /proc alone tells is printed); 5 the process went away; \
+                  10 a --fail-on cause holds."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    explain: Option<explain::Explain>,
+}
+
+impl Cli {
+    /// Runs the command; returns the exit status.
+    #[must_use]
+    pub fn run(self) -> u8 {
+        let mut out = Out::new();
+        let result = match (self.command, self.explain) {
+            (Some(command), _) => command.run(&mut out),
+            (None, Some(explain)) => explain.run(&mut out),
+            (None, None) => Ok(2),
+        };
+        let result = result.and_then(|status| out.flush().map(|()| status));
+        match result {
+            Ok(status) => status,
+            Err(failure) => failure.report(),
+        }
+    }
+}
+
+/// A target and how to read it: what all reading commands share.
+#[derive(Debug, Args)]
+struct Target {
+    /// Process to read
+    #[arg(value_name = "PID")]
+    pid: u32,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Stop the process while its memory is copied, or read it as it runs (inexact)
+    #[arg(long, value_enum, default_value_t = common::PauseChoice::Auto)]
+    pause: common::PauseChoice,
+    /// Give up, and let the process go, when the copy takes longer: 200ms, 2s
+    #[arg(long, value_name = "TIME", value_parser = common::duration, default_value = "10s")]
+    max_pause: std::time::Duration,
+    /// Write to a file instead of the terminal
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<std::path::PathBuf>,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t = common::ColorChoice::Auto)]
+    color: common::ColorChoice,
+    /// Print where the time went, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}

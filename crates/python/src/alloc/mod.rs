@@ -1,0 +1,3 @@
+//! Which memory does CPython manage by itself?
+
+pub mod pymalloc;

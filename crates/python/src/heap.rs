@@ -1,0 +1,389 @@
+//! Which objects does the process have, how big are they, and what do they refer to?
+//!
+//! In two passes. The first finds every object: in the blocks of pymalloc, in chunks of malloc, in
+//! the data of loaded images. The second, in address order, asks each object's kind for its size
+//! and its pointers; a pointer to an object is a reference, one to the start of another block
+//! makes that block a buffer of the object.
+
+use crate::alloc::pymalloc::{Pool, Pymalloc};
+use crate::kinds;
+use crate::layout::tables::object::Refcount;
+use crate::layout::{Layouts, TypeFlags};
+use crate::object::Object;
+use crate::types::{TypeInfo, Types};
+use memwhy_model::{
+    Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems, TypeId,
+};
+use memwhy_native::alloc::glibc::Glibc;
+use memwhy_target::{Memory, MemoryExt, View};
+use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+
+/// Bytes of an object that are read at once; the fields of larger ones are read when asked for.
+const HEAD: u64 = 512;
+
+/// The objects of a process, and which memory is theirs.
+#[derive(Debug)]
+pub struct Heap {
+    /// The objects.
+    pub graph: HeapGraph,
+    /// What is known of each type, by [`TypeId`].
+    pub types: Vec<TypeInfo>,
+    /// Blocks and chunks that hold an object or belong to one: where each begins, and whose it is.
+    owners: FxHashMap<u64, ObjectId>,
+    /// Static objects: ranges in the data of images.
+    pub statics: Vec<AddrRange>,
+}
+
+/// Where to look for objects.
+#[derive(Debug)]
+pub struct Places<'a> {
+    /// The small-object allocator.
+    pub pymalloc: &'a Pymalloc,
+    /// malloc, if it could be walked.
+    pub malloc: Option<&'a Glibc>,
+    /// Present parts of the writable data of images.
+    pub data: Vec<AddrRange>,
+    /// Anonymous memory of unknown management, to be searched word by word: where malloc is not
+    /// glibc's.
+    pub wild: Vec<AddrRange>,
+}
+
+/// Finds and reads every object. `root` is the address of `type`.
+#[must_use]
+pub fn walk(
+    view: &View,
+    layouts: &Layouts,
+    root: Addr,
+    places: &Places<'_>,
+    problems: &mut Problems,
+) -> (HeapBuilder, Heap) {
+    let mut finder = Finder {
+        memory: view,
+        layouts,
+        types: Types::new(view, layouts, root),
+        heap: HeapBuilder::default(),
+        in_chunks: Vec::new(),
+        statics: Vec::new(),
+    };
+    finder.pools(places.pymalloc, problems);
+    if let Some(malloc) = places.malloc {
+        finder.chunks(malloc, places.pymalloc);
+    }
+    for range in &places.wild {
+        finder.words(*range, Flags::default());
+    }
+    finder.static_types(&places.data);
+    for range in &places.data {
+        finder.words(*range, Flags::STATIC);
+    }
+    let Finder { types, mut heap, in_chunks, statics, .. } = finder;
+    heap.seal_objects();
+    let mut reader = Reader {
+        memory: view,
+        layouts,
+        types: types.infos().to_vec(),
+        places,
+        index: Index::of(heap.graph()),
+        owners: FxHashMap::default(),
+    };
+    for (block, object) in in_chunks {
+        if let Some(id) = reader.index.find(heap.graph(), object) {
+            reader.owners.insert(block.0, id);
+        }
+    }
+    reader.read(&mut heap, problems);
+    let Reader { types: infos, owners, .. } = reader;
+    let graph = HeapGraph::default();
+    (heap, Heap { graph, types: infos, owners, statics })
+}
+
+impl Heap {
+    /// The object that is in the block or chunk that begins at `addr`, or that owns it.
+    #[must_use]
+    pub fn owner_of(&self, addr: Addr) -> Option<ObjectId> {
+        self.owners.get(&addr.0).copied()
+    }
+}
+
+/// The first pass.
+struct Finder<'m> {
+    memory: &'m View,
+    layouts: &'m Layouts,
+    types: Types<'m>,
+    heap: HeapBuilder,
+    /// Chunks with an object in them: memory of the chunk, address of the object.
+    in_chunks: Vec<(Addr, Addr)>,
+    statics: Vec<AddrRange>,
+}
+
+impl Finder<'_> {
+    fn pools(&mut self, pymalloc: &Pymalloc, problems: &mut Problems) {
+        let size = usize::try_from(self.layouts.pymalloc.pool_size).unwrap_or(0);
+        let mut bytes = vec![0; size];
+        for pool in &pymalloc.pools {
+            if self.memory.read(pool.base, &mut bytes).is_err() {
+                problems.note(ProblemKind::UnreadablePointer, || format!("pool {}", pool.base));
+                self.heap.incomplete();
+                continue;
+            }
+            self.pool(pymalloc, pool, &bytes);
+        }
+    }
+
+    fn pool(&mut self, pymalloc: &Pymalloc, pool: &Pool, bytes: &[u8]) {
+        let room = u64::from(pool.block);
+        for index in (0..pool.blocks).filter(|index| pymalloc.is_live(pool, *index)) {
+            let addr = pymalloc.block_addr(pool, index);
+            let at = addr.checked_since(pool.base).and_then(|at| usize::try_from(at).ok());
+            let Some(block) = at.and_then(|at| bytes.get(at..at + pool.block as usize)) else {
+                continue;
+            };
+            if let Some((object, ty, flags)) = self.classify(addr, block, room) {
+                self.heap.push(object, ty, room, flags);
+            }
+        }
+    }
+
+    fn chunks(&mut self, malloc: &Glibc, pymalloc: &Pymalloc) {
+        // Enough for what may lie before an object, and its first words.
+        let mut head = [0; 64];
+        for chunk in malloc.chunks.iter().filter(|chunk| chunk.in_use()) {
+            let (at, room) = (chunk.memory(), chunk.usable());
+            if pymalloc.covers(at) {
+                continue;
+            }
+            let len = usize::try_from(room.min(64)).unwrap_or(0) & !7;
+            let head = head.get_mut(..len).unwrap_or_default();
+            if self.memory.read(at, head).is_err() {
+                continue;
+            }
+            if let Some((object, ty, flags)) = self.classify(at, head, room) {
+                self.heap.push(object, ty, chunk.size(), flags);
+                self.in_chunks.push((at, object));
+            }
+        }
+    }
+
+    /// The object in the block of `room` bytes at `addr`, which begins with `bytes`.
+    ///
+    /// Where in its block an object begins is dictated by its type, so at most one place fits.
+    fn classify(&mut self, addr: Addr, bytes: &[u8], room: u64) -> Option<(Addr, TypeId, Flags)> {
+        let gc = self.layouts.pre_header.gc_head;
+        for pre in [gc, 0, gc + 16] {
+            let at = usize::try_from(pre).ok()?;
+            let Some(object) = bytes.get(at..) else { continue };
+            let Some(Some(ty)) = self.layouts.object.ob_type.from(object) else { continue };
+            let Some(id) = self.types.at(ty) else { continue };
+            let Some(info) = self.types.info(id) else { continue };
+            if info.pre != pre || info.pre + info.least > room {
+                continue;
+            }
+            let Some(mut flags) = alive(&self.layouts.object.refcount, object) else { continue };
+            if info.has(TypeFlags::HAVE_GC) && self.is_tracked(bytes, pre) {
+                flags = flags.and(Flags::TRACKED);
+            }
+            return Some((addr.at(pre), id, flags));
+        }
+        None
+    }
+
+    /// Whether the collector's header, which ends where the object begins, is linked.
+    fn is_tracked(&self, block: &[u8], pre: u64) -> bool {
+        let Some(head) = self.layouts.gc_head else { return false };
+        let at = usize::try_from(pre.saturating_sub(head.size)).unwrap_or(0);
+        let bytes = block.get(at..).unwrap_or_default();
+        match head.refs {
+            // `_PyGC_REFS_UNTRACKED`.
+            Some(refs) => refs.from(bytes).is_some_and(|refs| refs != -2),
+            None => head.next.from(bytes).is_some_and(|next| next != 0),
+        }
+    }
+
+    /// Meets the types that images define, so that their static instances are recognised.
+    fn static_types(&mut self, data: &[AddrRange]) {
+        let root = self.types.root();
+        for range in data {
+            let Ok(words) = self.memory.words(range.start, range.len() / 8, 8 << 20) else {
+                continue;
+            };
+            let offset = self.layouts.object.ob_type.offset;
+            for (word, at) in words.iter().zip((0u64..).step_by(8)) {
+                if *word == root.0 {
+                    let _ = self.types.at(range.start.at(at).before(offset));
+                }
+            }
+        }
+    }
+
+    /// Searches a range for objects, word by word: a known type marks one.
+    fn words(&mut self, range: AddrRange, flags: Flags) {
+        let Ok(words) = self.memory.words(range.start, range.len() / 8, 64 << 20) else { return };
+        let offset = self.layouts.object.ob_type.offset;
+        let mut free_from = range.start;
+        for (word, at) in words.iter().zip((0u64..).step_by(8)) {
+            let Some(id) = self.types.met(Addr(*word)) else { continue };
+            let Some(info) = self.types.info(id) else { continue };
+            let Some(object) = range.start.at(at).0.checked_sub(offset).map(Addr) else { continue };
+            let extent = AddrRange::sized(object, info.least);
+            // Objects do not lie in each other; the words of one that was found are its own.
+            if object < free_from || !range.covers(extent) {
+                continue;
+            }
+            let Ok(head) = self.memory.array::<32>(object) else { continue };
+            let Some(alive) = alive(&self.layouts.object.refcount, &head) else { continue };
+            self.heap.push(object, id, 0, alive.and(flags));
+            free_from = extent.end.align_down(8);
+            if flags.has(Flags::STATIC) {
+                self.statics.push(extent);
+            }
+        }
+    }
+}
+
+/// Whether a reference count is that of a living object, and whether it is immortal.
+///
+/// Freed objects keep their type in some lists of free ones: their count is 0, or, from 3.14, the
+/// word is a pointer.
+fn alive(refcount: &Refcount, object: &[u8]) -> Option<Flags> {
+    let immortal = |is: bool| if is { Flags::IMMORTAL } else { Flags::default() };
+    match refcount {
+        Refcount::Plain(count) => {
+            let count = count.from(object)?;
+            (count > 0 && count < 1 << 32).then(Flags::default)
+        }
+        Refcount::Split(word) => {
+            let word = word.from(object)?;
+            let low = word & 0xffff_ffff;
+            (low != 0 && word >> 32 <= 1 && word > 0).then(|| immortal(low >= 1 << 31))
+        }
+        Refcount::Flagged { count, overflow, flags } => {
+            let count = count.from(object)?;
+            (count != 0 && overflow.from(object)? == 0 && flags.from(object)? < 0x20)
+                .then(|| immortal(count >= 1 << 31))
+        }
+        Refcount::Shared { local, shared, .. } => {
+            let (local, shared) = (local.from(object)?, shared.from(object)?);
+            ((local != 0 || shared != 0) && shared >= 0).then(|| immortal(local == u32::MAX))
+        }
+    }
+}
+
+/// The second pass.
+struct Reader<'a> {
+    memory: &'a View,
+    layouts: &'a Layouts,
+    types: Vec<TypeInfo>,
+    places: &'a Places<'a>,
+    index: Index,
+    owners: FxHashMap<u64, ObjectId>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, heap: &mut HeapBuilder, problems: &mut Problems) {
+        let mut references = Vec::new();
+        let mut buffers = Vec::new();
+        for id in heap.graph().ids() {
+            references.clear();
+            buffers.clear();
+            let graph = heap.graph();
+            let block = graph.footprint(id).0;
+            let Some(info) = self.types.get(graph.type_of(id).0 as usize) else {
+                heap.push_references([]);
+                continue;
+            };
+            let addr = graph.addr(id);
+            let mut head = [0; HEAD as usize];
+            let head = self.head(addr, info, &mut head);
+            let object =
+                Object { memory: self.memory, layouts: self.layouts, ty: info, addr, head };
+            let before = kinds::before_object(self.layouts, &object);
+            let shallow = info.kind.shallow(&object);
+            let mut each = |to: Addr| match self.index.find(graph, to) {
+                Some(target) => references.push(target),
+                None => buffers.push(to),
+            };
+            let pointers = info.kind.pointers(&object, &mut each);
+            let failed = shallow.as_ref().err().or(pointers.as_ref().err()).copied();
+            let shallow = shallow.unwrap_or(info.basicsize) + before;
+            let mut held = 0;
+            for buffer in &buffers {
+                held += take(&mut self.owners, self.places, *buffer, id);
+            }
+            if let Some(fault) = failed {
+                problems.note(ProblemKind::UnreadablePointer, || {
+                    format!("{} at {addr}: {fault}", info.name)
+                });
+                heap.flag(id, Flags::PARTLY_READ);
+            }
+            let block = if block == 0 { shallow } else { block };
+            heap.set_size(id, block, shallow, held);
+            heap.push_references(references.drain(..));
+        }
+    }
+
+    /// The first bytes of an object: as many as its type says, less where memory ends before.
+    fn head<'b>(&self, addr: Addr, info: &TypeInfo, buf: &'b mut [u8; HEAD as usize]) -> &'b [u8] {
+        for len in [info.basicsize.clamp(32, HEAD), self.layouts.object.size] {
+            let len = usize::try_from(len).unwrap_or(0);
+            if buf.get_mut(..len).is_some_and(|part| self.memory.read(addr, part).is_ok()) {
+                return buf.get(..len).unwrap_or_default();
+            }
+        }
+        &[]
+    }
+}
+
+/// Makes the block or chunk that begins at `addr` a buffer of `owner`: its size, 0 if there is
+/// none or another object was first.
+fn take(
+    owners: &mut FxHashMap<u64, ObjectId>,
+    places: &Places<'_>,
+    addr: Addr,
+    owner: ObjectId,
+) -> u64 {
+    let size = places.pymalloc.block_at(addr).or_else(|| {
+        let chunk = places.malloc?.chunk_of(addr)?;
+        chunk.in_use().then(|| chunk.size())
+    });
+    match (size, owners.entry(addr.0)) {
+        (Some(size), Entry::Vacant(free)) => {
+            free.insert(owner);
+            size
+        }
+        _ => 0,
+    }
+}
+
+/// From an address to an object, faster than by searching all of them.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// For each page with objects, the first of them.
+    pages: FxHashMap<u64, u32>,
+}
+
+impl Index {
+    pub(crate) fn of(graph: &HeapGraph) -> Self {
+        let mut pages = FxHashMap::default();
+        for id in graph.ids() {
+            pages.entry(graph.addr(id).0 >> 12).or_insert(id.0);
+        }
+        Self { pages }
+    }
+
+    pub(crate) fn find(&self, graph: &HeapGraph, addr: Addr) -> Option<ObjectId> {
+        let first = *self.pages.get(&(addr.0 >> 12))?;
+        // At most 4096 / 8 objects begin on a page: a short search.
+        let (mut low, mut high) = (first, first.saturating_add(512));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let at = graph.addr(ObjectId(middle));
+            if at == addr {
+                return Some(ObjectId(middle));
+            }
+            // Past the last object `addr` gives zero, which would mislead the search.
+            if at < addr && at.0 != 0 { low = middle + 1 } else { high = middle }
+        }
+        None
+    }
+}

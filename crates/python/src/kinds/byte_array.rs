@@ -1,0 +1,30 @@
+//! Byte arrays. Source: `Objects/bytearrayobject.c`, `bytearray_sizeof`.
+
+use super::Kind;
+use super::any;
+use crate::object::Object;
+use memwhy_model::Addr;
+use memwhy_target::Fault;
+
+#[derive(Debug)]
+pub(super) struct ByteArray;
+
+pub(super) static BYTE_ARRAY: ByteArray = ByteArray;
+
+impl Kind for ByteArray {
+    fn names(&self) -> &'static [&'static str] {
+        &["bytearray"]
+    }
+
+    fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
+        let room = object.word(object.layouts.byte_array.ob_alloc.offset)?;
+        if room >= 1 << 47 {
+            return Err(Fault::too_long(object.addr));
+        }
+        Ok(any::shallow(object)? + room)
+    }
+
+    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
+        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
+    }
+}

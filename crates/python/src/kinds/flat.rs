@@ -1,0 +1,44 @@
+//! Numbers and bytes: objects that point to nothing, however their content looks.
+
+use super::Kind;
+use super::any;
+use crate::layout::TypeFlags;
+use crate::object::Object;
+use memwhy_model::Addr;
+use memwhy_target::Fault;
+
+#[derive(Debug)]
+pub(super) struct Flat;
+
+pub(super) static FLAT: Flat = Flat;
+
+impl Kind for Flat {
+    fn names(&self) -> &'static [&'static str] {
+        &["bytes", "float", "complex", "datetime.date", "datetime.timedelta"]
+    }
+
+    fn flag(&self) -> Option<u64> {
+        Some(TypeFlags::BYTES_SUBCLASS)
+    }
+
+    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
+        subclass_fields(object, each)
+    }
+}
+
+/// What a subclass adds to a flat object: attributes, and a dict at its end.
+pub(super) fn subclass_fields(
+    object: &Object<'_>,
+    each: &mut dyn FnMut(Addr),
+) -> Result<(), Fault> {
+    if !object.ty.has(TypeFlags::HEAPTYPE) {
+        return Ok(());
+    }
+    any::fields(object, 0, 0, each)?;
+    if let Ok(offset) = u64::try_from(object.ty.dict_offset)
+        && offset > 0
+    {
+        object.scan(offset, offset + 8, each)?;
+    }
+    Ok(())
+}

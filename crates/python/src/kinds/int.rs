@@ -1,0 +1,46 @@
+//! Integers. Source: `Objects/longobject.c`, `int___sizeof___impl`.
+
+use super::Kind;
+use super::flat::subclass_fields;
+use crate::layout::tables::long_object::LongLength;
+use crate::layout::{Layouts, TypeFlags};
+use crate::object::Object;
+use crate::types::TypeInfo;
+use memwhy_model::Addr;
+use memwhy_target::Fault;
+
+/// `sizeof(digit)`.
+const DIGIT: u64 = 4;
+
+#[derive(Debug)]
+pub(super) struct Int;
+
+pub(super) static INT: Int = Int;
+
+impl Kind for Int {
+    fn names(&self) -> &'static [&'static str] {
+        &["int", "bool"]
+    }
+
+    fn flag(&self) -> Option<u64> {
+        Some(TypeFlags::LONG_SUBCLASS)
+    }
+
+    fn least(&self, layouts: &Layouts, _ty: &TypeInfo) -> u64 {
+        layouts.long_object.digits.offset
+    }
+
+    fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
+        let fields = &object.layouts.long_object;
+        let digits = match fields.length {
+            LongLength::Tag(tag) => (object.word(tag.offset)? >> 3).max(1),
+            LongLength::ObSize => object.items()?,
+        };
+        let size = digits.checked_mul(DIGIT).ok_or(Fault::too_long(object.addr))?;
+        Ok(fields.digits.offset.saturating_add(size))
+    }
+
+    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
+        subclass_fields(object, each)
+    }
+}

@@ -1,0 +1,132 @@
+//! How are the objects of each type read?
+//!
+//! A kind knows three things of its objects: the fewest bytes that one takes, what `__sizeof__`
+//! states, and which words of it are pointers. Whether a pointer is a reference or leads to a buffer
+//! of the object's own is told by what it points to. Types without a kind of their own are scanned
+//! word by word ([`ANY`]), which is right for nearly all of C's.
+//!
+//! A new kind is one file and one line in [`KINDS`].
+
+mod any;
+mod array;
+mod byte_array;
+mod code;
+mod deque;
+mod dict;
+mod flat;
+mod frame;
+mod generator;
+mod int;
+mod io;
+mod list;
+mod ordered_dict;
+mod set;
+mod str;
+mod type_;
+mod weakref;
+
+use crate::layout::{Layouts, TypeFlags};
+use crate::object::Object;
+use crate::types::TypeInfo;
+use memwhy_model::Addr;
+use memwhy_target::Fault;
+use std::fmt::Debug;
+
+/// How objects of some types are read.
+pub trait Kind: Debug + Sync {
+    /// `tp_name` of the types that C defines with this layout; subclasses inherit it.
+    fn names(&self) -> &'static [&'static str];
+
+    /// The bit of `tp_flags` that marks the types of this kind, if there is one.
+    fn flag(&self) -> Option<u64> {
+        None
+    }
+
+    /// The fewest bytes that an object takes.
+    fn least(&self, _layouts: &Layouts, ty: &TypeInfo) -> u64 {
+        ty.basicsize
+    }
+
+    /// What `__sizeof__` states: without what lies before the object.
+    ///
+    /// # Errors
+    /// If something of it cannot be read.
+    fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
+        any::shallow(object)
+    }
+
+    /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns.
+    ///
+    /// # Errors
+    /// If something of it cannot be read; what came before has been handed out.
+    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault>;
+}
+
+/// Every kind, more special ones first: an `OrderedDict` is a dict as well.
+static KINDS: &[&dyn Kind] = &[
+    &ordered_dict::ORDERED_DICT,
+    &dict::DICT,
+    &str::STR,
+    &int::INT,
+    &flat::FLAT,
+    &list::LIST,
+    &set::SET,
+    &type_::TYPE,
+    &code::CODE,
+    &frame::FRAME,
+    &generator::GENERATOR,
+    &byte_array::BYTE_ARRAY,
+    &deque::DEQUE,
+    &array::ARRAY,
+    &io::STRING_IO,
+    &io::BYTES_IO,
+    &io::BUFFERED,
+    &weakref::WEAK_REFERENCE,
+];
+
+/// Objects about which nothing more is known than their type says.
+pub(crate) static ANY: &dyn Kind = &any::ANY;
+
+/// The kind of the type that C calls `name`.
+pub(crate) fn by_name(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().find(|kind| kind.names().contains(&name)).copied()
+}
+
+/// The kind that `tp_flags` tell.
+pub(crate) fn by_flags(flags: u64) -> Option<&'static dyn Kind> {
+    let of = |kind: &&&dyn Kind| kind.flag().is_some_and(|flag| flags & flag != 0);
+    KINDS.iter().find(of).copied()
+}
+
+/// Whether an object has the collector's header: all of a collected type have, but for types that
+/// C defines (`type_is_gc`).
+pub(crate) fn is_collected(layouts: &Layouts, object: &Object<'_>) -> bool {
+    let own_flags = || object.word(layouts.type_object.tp_flags.offset).unwrap_or(0);
+    object.ty.has(TypeFlags::HAVE_GC)
+        && (!object.ty.has(TypeFlags::TYPE_SUBCLASS) || own_flags() & TypeFlags::HEAPTYPE != 0)
+}
+
+/// What `sys.getsizeof` adds for the words before an object (`Python/sysmodule.c`,
+/// `_PySys_GetSizeOf`).
+pub(crate) fn before_object(layouts: &Layouts, object: &Object<'_>) -> u64 {
+    use crate::layout::ManagedSlots::{Dict, DictAndValues, DictOrValues, None};
+    let collected = || is_collected(layouts, object);
+    match layouts.pre_header.managed {
+        None => {
+            if collected() {
+                layouts.pre_header.gc_head
+            } else {
+                0
+            }
+        }
+        // 3.11 asks the type alone, also of objects that have nothing before them.
+        DictAndValues { .. } => object.ty.pre,
+        DictOrValues { .. } | Dict { .. } => {
+            if collected() {
+                object.ty.pre
+            } else {
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! `PyFrameObject`: a frame as Python code sees it.
+//!
+//! | since | what changed |
+//! |-------|--------------|
+//! | 2.7   | every call has one |
+//! | 3.10  | `f_lasti` counts instructions, no longer bytes |
+//! | 3.11  | made on demand, it points at a `_PyInterpreterFrame` or contains it |
+//!
+//! Source: `Include/frameobject.h`; `Include/internal/pycore_frame.h` from 3.11.
+
+use crate::layout::{Field, Inline, Member, Ptr, Row, Shape, Spot, Table, at};
+use crate::version::{V2_7, v3};
+
+/// Where things are in `_frame`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameObject {
+    /// `sizeof`, one slot included up to 3.10.
+    pub size: u64,
+    /// The caller; from 3.11 on only once the frame has ended.
+    pub back: Field<Ptr>,
+    /// The line, if a tracer set it.
+    pub lineno: Field<i32>,
+    /// Where the call is.
+    pub content: FrameContent,
+    /// Bytes of bytecode that one step of `lasti` stands for.
+    pub lasti_unit: i32,
+}
+
+/// Where the call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameContent {
+    /// In this object.
+    Here {
+        /// The code.
+        code: Field<Ptr>,
+        /// The dict of the module.
+        globals: Field<Ptr>,
+        /// The dict of builtins.
+        builtins: Field<Ptr>,
+        /// The dict of locals, for modules and classes.
+        locals: Field<Ptr>,
+        /// The last instruction that was started, -1 before the first.
+        lasti: Field<i32>,
+        /// Where the value stack begins, after the locals.
+        valuestack: Field<Ptr>,
+        /// Where it ends, null while executing.
+        stacktop: Option<Field<Ptr>>,
+        /// How deep it is, -1 while executing.
+        stackdepth: Option<Field<i32>>,
+        /// Locals, cells and free variables, then the value stack.
+        localsplus: Field<Inline>,
+    },
+    /// In a `_PyInterpreterFrame`.
+    Elsewhere {
+        /// Where that is.
+        frame: Field<Ptr>,
+        /// The place for it in this object, used once the call has ended.
+        own: Field<Inline>,
+    },
+}
+
+/// Every layout of the struct, oldest first.
+pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
+    Row {
+        since: V2_7,
+        free_threaded: false,
+        layout: FrameObject {
+            size: 384,
+            back: at("f_back", 24),
+            lineno: at("f_lineno", 124),
+            content: FrameContent::Here {
+                code: at("f_code", 32),
+                globals: at("f_globals", 48),
+                builtins: at("f_builtins", 40),
+                locals: at("f_locals", 56),
+                lasti: at("f_lasti", 120),
+                valuestack: at("f_valuestack", 64),
+                stacktop: Some(at("f_stacktop", 72)),
+                stackdepth: None,
+                localsplus: at("f_localsplus", 376),
+            },
+            lasti_unit: 1,
+        },
+    },
+    Row {
+        since: v3(7),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 368,
+            back: at("f_back", 24),
+            lineno: at("f_lineno", 108),
+            content: FrameContent::Here {
+                code: at("f_code", 32),
+                globals: at("f_globals", 48),
+                builtins: at("f_builtins", 40),
+                locals: at("f_locals", 56),
+                lasti: at("f_lasti", 104),
+                valuestack: at("f_valuestack", 64),
+                stacktop: Some(at("f_stacktop", 72)),
+                stackdepth: None,
+                localsplus: at("f_localsplus", 360),
+            },
+            lasti_unit: 1,
+        },
+    },
+    Row {
+        since: v3(10),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 360,
+            back: at("f_back", 24),
+            lineno: at("f_lineno", 100),
+            content: FrameContent::Here {
+                code: at("f_code", 32),
+                globals: at("f_globals", 48),
+                builtins: at("f_builtins", 40),
+                locals: at("f_locals", 56),
+                lasti: at("f_lasti", 96),
+                valuestack: at("f_valuestack", 64),
+                stacktop: None,
+                stackdepth: Some(at("f_stackdepth", 80)),
+                localsplus: at("f_localsplus", 352),
+            },
+            lasti_unit: 2,
+        },
+    },
+    Row {
+        since: v3(11),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 56,
+            back: at("f_back", 16),
+            lineno: at("f_lineno", 40),
+            content: FrameContent::Elsewhere {
+                frame: at("f_frame", 24),
+                own: at("_f_frame_data", 48),
+            },
+            lasti_unit: 2,
+        },
+    },
+    Row {
+        since: v3(13),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 72,
+            back: at("f_back", 16),
+            lineno: at("f_lineno", 40),
+            content: FrameContent::Elsewhere {
+                frame: at("f_frame", 24),
+                own: at("_f_frame_data", 64),
+            },
+            lasti_unit: 2,
+        },
+    },
+    Row {
+        since: v3(14),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 80,
+            back: at("f_back", 16),
+            lineno: at("f_lineno", 40),
+            content: FrameContent::Elsewhere {
+                frame: at("f_frame", 24),
+                own: at("_f_frame_data", 72),
+            },
+            lasti_unit: 2,
+        },
+    },
+    Row {
+        since: v3(13),
+        free_threaded: true,
+        layout: FrameObject {
+            size: 88,
+            back: at("f_back", 32),
+            lineno: at("f_lineno", 56),
+            content: FrameContent::Elsewhere {
+                frame: at("f_frame", 40),
+                own: at("_f_frame_data", 80),
+            },
+            lasti_unit: 2,
+        },
+    },
+    Row {
+        since: v3(14),
+        free_threaded: true,
+        layout: FrameObject {
+            size: 96,
+            back: at("f_back", 32),
+            lineno: at("f_lineno", 56),
+            content: FrameContent::Elsewhere {
+                frame: at("f_frame", 40),
+                own: at("_f_frame_data", 88),
+            },
+            lasti_unit: 2,
+        },
+    },
+]);
+
+impl Shape for FrameObject {
+    const C_NAMES: &'static [&'static str] = &["_frame", "PyFrameObject"];
+
+    fn size_mut(&mut self) -> &mut u64 {
+        &mut self.size
+    }
+
+    fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
+        let of = "_frame";
+        self.back.visit_in(of, visit);
+        self.lineno.visit_in(of, visit);
+        match &mut self.content {
+            FrameContent::Here {
+                code,
+                globals,
+                builtins,
+                locals,
+                lasti,
+                valuestack,
+                stacktop,
+                stackdepth,
+                localsplus,
+            } => {
+                code.visit_in(of, visit);
+                globals.visit_in(of, visit);
+                builtins.visit_in(of, visit);
+                locals.visit_in(of, visit);
+                lasti.visit_in(of, visit);
+                valuestack.visit_in(of, visit);
+                stacktop.visit_in(of, visit);
+                stackdepth.visit_in(of, visit);
+                localsplus.visit_in(of, visit);
+            }
+            FrameContent::Elsewhere { frame, own } => {
+                frame.visit_in(of, visit);
+                own.visit_in(of, visit);
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What can be derived from a case without judging it?
+
+pub mod accounting;
+pub mod histogram;
+pub mod holders;
+pub mod program;
+pub mod retention;
+pub mod smaps_view;
+
+pub use accounting::{OwnerShare, Shares};
+pub use histogram::{By, Histogram, TypeShare, Types};
+pub use holders::{HeldBy, Holders};
+pub use program::{Program, ProgramText};
+pub use retention::{Class, Retained, Retention};
+pub use smaps_view::{SmapsTotals, SmapsView};
+
+use crate::Ask;
+
+/// Something derived from a case, computed once per [`Ask`].
+pub trait Analysis: 'static {
+    /// What it answers.
+    type Answer: 'static;
+    /// Its name in timings.
+    const NAME: &'static str;
+    /// Computes the answer; it may ask for other analyses, never for itself.
+    fn compute(ask: &Ask<'_>) -> Self::Answer;
+}

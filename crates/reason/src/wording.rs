@@ -1,0 +1,78 @@
+//! How are amounts said inside a sentence?
+//!
+//! A number has a unit and a share, everywhere the same way.
+
+use memwhy_model::Bytes;
+
+/// `398 MiB (77%)`.
+#[must_use]
+pub fn amount(part: Bytes, whole: Bytes) -> String {
+    format!("{part} ({})", percent(part.share_of(whole)))
+}
+
+/// `398 MiB of 515 MiB RSS (77%)`.
+#[must_use]
+pub fn of_rss(part: Bytes, rss: Bytes) -> String {
+    format!("{part} of {rss} RSS ({})", percent(part.share_of(rss)))
+}
+
+/// `77%`, `0.4%`, `<0.1%`, `0%`: what is not nothing is not rounded to nothing.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let share = share * 100.0;
+    if share > 0.0 && share < 0.05 {
+        return "<0.1%".into();
+    }
+    if share > 0.0 && share < 0.95 { format!("{share:.1}%") } else { format!("{share:.0}%") }
+}
+
+/// `1 thread`, `3 threads`.
+#[must_use]
+pub fn count(n: u64, noun: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", digits(n))
+}
+
+/// `1,204,331`.
+#[must_use]
+pub fn digits(n: u64) -> String {
+    let plain = n.to_string();
+    let mut out = String::with_capacity(plain.len() * 4 / 3);
+    for (at, digit) in plain.chars().enumerate() {
+        if at > 0 && (plain.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The name of a type as a person says it: `dict`, not `builtins.dict`.
+#[must_use]
+pub fn short_type(name: &str) -> &str {
+    name.strip_prefix("builtins.").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{amount, count, digits, percent};
+    use memwhy_model::Bytes;
+
+    #[test]
+    fn an_amount_has_a_unit_and_a_share() {
+        assert_eq!(amount(Bytes::mib(398), Bytes::mib(515)), "398 MiB (77%)");
+        assert_eq!(amount(Bytes::mib(1), Bytes::mib(0)), "1.0 MiB (0%)");
+    }
+
+    #[test]
+    fn small_shares_are_not_rounded_to_nothing() {
+        let said = [0.0, 0.0001, 0.004, 0.0099, 0.5].map(percent);
+        assert_eq!(said, ["0%", "<0.1%", "0.4%", "1%", "50%"]);
+    }
+
+    #[test]
+    fn large_counts_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_204_331].map(digits), ["0", "999", "1,000", "1,204,331"]);
+        assert_eq!([count(1, "arena"), count(15, "arena")], ["1 arena", "15 arenas"]);
+    }
+}

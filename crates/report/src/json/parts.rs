@@ -1,0 +1,239 @@
+//! The formats of the commands that show one part: `memwhy.maps/1` and its like.
+
+use super::{Head, HolderOut, Rss, Tail, TypeOut, holder, owner_id, rss, types_by, value};
+use memwhy_model::{Bytes, Case};
+use memwhy_reason::Ask;
+use memwhy_reason::analyses::{By, Histogram, Holders, Program};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Names in `memwhy.heap/1`.
+const NAMES: usize = 100;
+
+/// What a command's own part is wrapped in.
+#[derive(Serialize)]
+struct Part<'a, T: Serialize> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    #[serde(flatten)]
+    body: T,
+    #[serde(flatten)]
+    tail: Tail<'a>,
+}
+
+pub(super) fn wrapped<T: Serialize>(schema: &'static str, case: &Case, body: T) -> Value {
+    value(&Part { head: Head::of(schema, case), body, tail: Tail::of(case) })
+}
+
+#[derive(Serialize)]
+struct MapsBody<'a> {
+    rss: Rss,
+    mappings: Vec<MappingOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct MappingOut<'a> {
+    start: String,
+    end: String,
+    permissions: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    kind: &'static str,
+    rss_bytes: u64,
+    pss_bytes: u64,
+    private_dirty_bytes: u64,
+    swap_bytes: u64,
+    anon_huge_bytes: u64,
+    owners: Vec<MappingOwner>,
+    unexplained_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct MappingOwner {
+    owner: String,
+    resident_bytes: u64,
+}
+
+/// What `memwhy maps --json` prints: every mapping, in address order.
+#[must_use]
+pub fn maps(case: &Case) -> Value {
+    let mapping = |map: &'_ memwhy_model::MappingFacts| -> Vec<MappingOwner> {
+        map.owners
+            .iter()
+            .map(|(owner, Bytes(resident_bytes))| MappingOwner {
+                owner: owner_id(*owner, case),
+                resident_bytes: *resident_bytes,
+            })
+            .collect()
+    };
+    let mappings = case
+        .mappings
+        .iter()
+        .map(|map| MappingOut {
+            start: map.range.start.to_string(),
+            end: map.range.end.to_string(),
+            permissions: &map.permissions,
+            name: &map.name,
+            kind: match (map.shmem, map.file) {
+                (true, _) => "shmem",
+                (false, true) => "file",
+                (false, false) => "anon",
+            },
+            rss_bytes: map.rss.0,
+            pss_bytes: map.pss.0,
+            private_dirty_bytes: map.private_dirty.0,
+            swap_bytes: map.swap.0,
+            anon_huge_bytes: map.anon_huge.0,
+            owners: mapping(map),
+            unexplained_bytes: map.unexplained.0,
+        })
+        .collect();
+    wrapped("memwhy.maps/1", case, MapsBody { rss: rss(&Ask::new(case)), mappings })
+}
+
+#[derive(Serialize)]
+struct HeapBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heap: Option<HeapPart>,
+    holders: Vec<HolderOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gc: Option<Gc<'a>>,
+}
+
+#[derive(Serialize)]
+struct HeapPart {
+    objects: u64,
+    bytes: u64,
+    footprint_bytes: u64,
+    references: u64,
+    complete: bool,
+    program_footprint_bytes: u64,
+    data_footprint_bytes: u64,
+    unreached_objects: u64,
+    unreached_bytes: u64,
+    names: u64,
+    names_not_followed: u64,
+    types: Vec<TypeOut>,
+}
+
+#[derive(Serialize)]
+struct Gc<'a> {
+    enabled: bool,
+    collecting: bool,
+    thresholds: &'a [i64],
+    counts: &'a [i64],
+    tracked: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lists_agree: Option<bool>,
+}
+
+/// What `memwhy heap --json` prints: the `top` types, most first by `by`, and who reaches most.
+#[must_use]
+pub fn heap(case: &Case, by: By, top: usize) -> Value {
+    let ask = Ask::new(case);
+    let held = ask.get::<Holders>();
+    let part = case.heap.as_ref().map(|heap| {
+        let (types, text) = (ask.get::<Histogram>(), ask.get::<Program>());
+        HeapPart {
+            objects: types.objects,
+            bytes: types.bytes.0,
+            footprint_bytes: types.footprint.0,
+            references: heap.edge_count() as u64,
+            complete: heap.complete(),
+            program_footprint_bytes: text.footprint.0,
+            data_footprint_bytes: text.data.0,
+            unreached_objects: held.unreached_objects,
+            unreached_bytes: held.unreached.0,
+            names: held.names,
+            names_not_followed: held.not_followed,
+            types: types_by(&ask, by, top),
+        }
+    });
+    let gc = case.gc.as_ref().map(|gc| Gc {
+        enabled: gc.enabled,
+        collecting: gc.collecting,
+        thresholds: &gc.thresholds,
+        counts: &gc.counts,
+        tracked: gc.tracked,
+        lists_agree: gc.lists_agree,
+    });
+    let holders = held.holders.iter().take(NAMES).map(holder).collect();
+    wrapped("memwhy.heap/1", case, HeapBody { heap: part, holders, gc })
+}
+
+#[derive(Serialize)]
+struct StacksBody<'a> {
+    threads: Vec<ThreadOut<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ThreadOut<'a> {
+    tid: u32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    state: &'static str,
+    holds_gil: bool,
+    frames: Vec<FrameOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct FrameOut<'a> {
+    function: &'a str,
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locals: Option<Vec<LocalOut<'a>>>,
+}
+
+#[derive(Serialize)]
+struct LocalOut<'a> {
+    name: &'a str,
+    object: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_name: Option<&'a str>,
+}
+
+pub(super) fn threads(case: &Case, with_locals: bool) -> Vec<ThreadOut<'_>> {
+    let type_name = |addr| {
+        let heap = case.heap.as_ref()?;
+        Some(heap.type_row(heap.type_of(heap.find(addr)?))?.name.as_str())
+    };
+    case.threads
+        .iter()
+        .map(|thread| ThreadOut {
+            tid: thread.tid,
+            name: &thread.name,
+            state: thread.state.id(),
+            holds_gil: thread.holds_gil,
+            frames: thread
+                .frames
+                .iter()
+                .map(|frame| FrameOut {
+                    function: &frame.function,
+                    file: &frame.file,
+                    line: frame.line,
+                    kind: "python",
+                    locals: with_locals.then(|| {
+                        frame
+                            .locals
+                            .iter()
+                            .map(|(name, addr)| LocalOut {
+                                name,
+                                object: addr.to_string(),
+                                type_name: type_name(*addr),
+                            })
+                            .collect()
+                    }),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// What `memwhy stacks --json` prints.
+#[must_use]
+pub fn stacks(case: &Case, with_locals: bool) -> Value {
+    wrapped("memwhy.stacks/1", case, StacksBody { threads: threads(case, with_locals) })
+}

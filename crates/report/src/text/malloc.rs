@@ -1,0 +1,273 @@
+//! What malloc and pymalloc keep, what pins it, and the proof that the walk is right.
+
+use super::header;
+use crate::Style;
+use crate::blocks::{Block, Side, Table, render};
+use memwhy_model::{Bytes, Case, GlibcFacts, MallocFacts, Owner, PymallocFacts};
+use memwhy_reason::analyses::Retention;
+use memwhy_reason::{Ask, wording};
+
+/// Rows of size classes and pins: those after them hold little.
+const SIZES: usize = 8;
+
+/// malloc's arenas, parameters, counters and sizes, then pymalloc's.
+#[must_use]
+pub fn malloc(case: &Case, style: Style) -> String {
+    let mut blocks = vec![header(case)];
+    match &case.malloc {
+        None => {
+            let why = case.about.withheld.as_deref().unwrap_or("no malloc was recognised");
+            blocks.push(Block::labelled("MALLOC", format!("not read: {why}")));
+        }
+        Some(facts) => {
+            blocks.push(Block::labelled("MALLOC", &*facts.name));
+            match &facts.glibc {
+                Some(glibc) => of_glibc(case, facts, glibc, &mut blocks),
+                None => blocks.push(Block::labelled(
+                    "",
+                    format!(
+                        "its heap of {} cannot be walked yet",
+                        case.resident(Owner::OtherAllocator)
+                    ),
+                )),
+            }
+        }
+    }
+    if let Some(facts) = &case.pymalloc {
+        blocks.push(Block::Gap);
+        of_pymalloc(case, facts, &mut blocks);
+    }
+    render(&blocks, style)
+}
+
+/// `walk == malloc's own counters: 0 B off`: the walk compared with what malloc counts itself.
+fn proof(glibc: &GlibcFacts) -> String {
+    let arenas = wording::count(glibc.arenas.len() as u64, "arena");
+    let stated: Bytes = glibc.arenas.iter().map(|arena| arena.system).sum();
+    let off: u64 = glibc.arenas.iter().map(|arena| arena.system.0.abs_diff(arena.walked.0)).sum();
+    let incomplete = glibc.arenas.iter().filter(|arena| !arena.complete).count() as u64;
+    let (number, bytes) = glibc.mmapped;
+    let (number_stated, bytes_stated) = glibc.mmapped_stated;
+    let mapped = wording::count(number, "mapped chunk");
+    let mapped_off = bytes.0.abs_diff(bytes_stated.0);
+    let exact = off == 0 && incomplete == 0 && mapped_off == 0 && number == number_stated;
+    let sign = if exact { "==" } else { "!=" };
+    let mut said = format!(
+        "walk {sign} malloc's own counters: {} off in {arenas} of {stated}, {} off in {mapped} of \
+         {bytes_stated}",
+        Bytes(off),
+        Bytes(mapped_off)
+    );
+    if number != number_stated {
+        said = format!("{said}; malloc counts {number_stated} mapped");
+    }
+    if incomplete > 0 {
+        let incomplete = wording::count(incomplete, "arena");
+        said = format!("{said}; {incomplete} not walked to the end");
+    }
+    said
+}
+
+fn of_glibc(case: &Case, facts: &MallocFacts, glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
+    if facts.walked {
+        blocks.push(Block::labelled("PROOF", proof(glibc)));
+    } else {
+        blocks.push(Block::labelled("PROOF", "none: its heaps could not be walked"));
+    }
+    if !glibc.found_by.is_empty() {
+        blocks.push(Block::labelled("", format!("main arena found by {}", glibc.found_by)));
+    }
+    let free = case.resident(Owner::MallocFree);
+    let other = free.minus(glibc.trim_returns).minus(glibc.pins.free);
+    blocks.push(Block::labelled(
+        "FREE",
+        format!(
+            "{} of RSS: malloc_trim(0) would return {}, {} pinned on pages mostly free, {other} \
+             elsewhere (ends of thread arenas, thread caches {}, small gaps)",
+            wording::amount(free, case.rss()),
+            glibc.trim_returns,
+            glibc.pins.free,
+            glibc.tcache,
+        ),
+    ));
+    if let Some(kept) = &*Ask::new(case).get::<Retention>()
+        && memwhy_reason::noteworthy(free, case.rss())
+    {
+        blocks.push(Block::labelled("", format!("kind of retention: {}", kept.class.name())));
+    }
+    let limit = if glibc.arena_max == 0 { "none".into() } else { glibc.arena_max.to_string() };
+    let dynamic = if glibc.threshold_is_dynamic { "grows with freed buffers" } else { "fixed" };
+    blocks.push(Block::labelled(
+        "LIMITS",
+        format!(
+            "mmap threshold {} ({dynamic}) · trim threshold {} · limit of arenas {limit}",
+            glibc.mmap_threshold, glibc.trim_threshold
+        ),
+    ));
+    let info = glibc.mallinfo;
+    blocks.push(Block::labelled(
+        "MALLINFO",
+        format!(
+            "arena {} · ordblks {} · smblks {} · hblks {} · hblkhd {} · fsmblks {} · uordblks {} · \
+             fordblks {} · keepcost {}",
+            info.arena,
+            info.ordblks,
+            info.smblks,
+            info.hblks,
+            info.hblkhd,
+            info.fsmblks,
+            info.uordblks,
+            info.fordblks,
+            info.keepcost
+        ),
+    ));
+    pins(glibc, blocks);
+    arenas(glibc, blocks);
+    sizes(glibc, blocks);
+}
+
+fn pins(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
+    let pins = &glibc.pins;
+    if pins.pages == 0 {
+        return;
+    }
+    let sizes: Vec<String> = pins
+        .lone_by_size
+        .iter()
+        .take(SIZES)
+        .map(|(size, pages)| format!("{size} B on {}", wording::digits(*pages)))
+        .collect();
+    let types: Vec<String> = pins
+        .lone_by_type
+        .iter()
+        .take(SIZES)
+        .map(|(name, pages)| {
+            format!("{} on {}", wording::short_type(name), wording::digits(*pages))
+        })
+        .collect();
+    let pages = wording::count(pins.pages, "page");
+    blocks.push(Block::labelled(
+        "PINS",
+        format!("{} free on {pages} less than half used", pins.free),
+    ));
+    for (what, list) in [("chunk alone on its page", sizes), ("Python type of it", types)] {
+        if !list.is_empty() {
+            blocks.push(Block::labelled("", format!("{what}: {} pages", list.join(", "))));
+        }
+    }
+}
+
+fn arenas(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
+    let mut table = Table::new(&[
+        ("arena", Side::Left),
+        ("threads", Side::Right),
+        ("system", Side::Right),
+        ("in use", Side::Right),
+        ("free", Side::Right),
+        ("top", Side::Right),
+        ("resident", Side::Right),
+        ("trim returns", Side::Right),
+        ("last chunk in use", Side::Left),
+    ]);
+    for arena in &glibc.arenas {
+        let name = if arena.main { "main".into() } else { arena.addr.to_string() };
+        let last =
+            arena.last_in_use.map_or_else(String::new, |(addr, size)| format!("{addr} ({size})"));
+        let broken = if arena.complete { "" } else { " not walked to the end" };
+        table.row([
+            name,
+            arena.attached_threads.to_string(),
+            arena.system.to_string(),
+            arena.in_use.to_string(),
+            arena.free.to_string(),
+            arena.top.to_string(),
+            arena.resident.to_string(),
+            arena.trim_returns.to_string(),
+            format!("{last}{broken}"),
+        ]);
+    }
+    if !table.is_empty() {
+        blocks.extend([Block::Gap, Block::Table(table)]);
+    }
+}
+
+fn sizes(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
+    let mut table =
+        Table::new(&[("chunk size", Side::Right), ("in use", Side::Right), ("sum", Side::Right)]);
+    for (size, count) in glibc.in_use_by_size.iter().take(SIZES) {
+        table.row([
+            format!("{size} B"),
+            wording::digits(*count),
+            Bytes(size.saturating_mul(*count)).to_string(),
+        ]);
+    }
+    if !table.is_empty() {
+        blocks.extend([Block::Gap, Block::Table(table)]);
+    }
+}
+
+fn of_pymalloc(case: &Case, facts: &PymallocFacts, blocks: &mut Vec<Block>) {
+    blocks.push(Block::labelled(
+        "PYMALLOC",
+        format!(
+            "{} of {} each, {} in use, {} free",
+            wording::count(facts.arenas, "arena"),
+            facts.arena_size,
+            wording::count(facts.used_pools, "pool"),
+            wording::digits(facts.free_pools),
+        ),
+    ));
+    blocks.push(Block::labelled(
+        "BLOCKS",
+        format!(
+            "in use {} · free in used pools {} · in free pools {} · overhead {}; free and resident \
+             {}",
+            facts.allocated,
+            facts.free_in_used_pools,
+            facts.free_in_free_pools,
+            facts.overhead,
+            wording::amount(case.resident(Owner::PymallocFree), case.rss()),
+        ),
+    ));
+    let (sparse, live) = facts.sparse_arenas;
+    if sparse > 0 {
+        let sparse = wording::count(sparse, "arena");
+        blocks.push(Block::labelled(
+            "SPARSE",
+            format!("{sparse} less than a tenth in use: {live} of blocks keep them"),
+        ));
+    }
+    let types: Vec<String> = facts
+        .pinned_by_type
+        .iter()
+        .take(SIZES)
+        .map(|(name, pools)| format!("{} {}", wording::short_type(name), wording::digits(*pools)))
+        .collect();
+    if !types.is_empty() {
+        blocks.push(Block::labelled("PINS", format!("pools kept by type: {}", types.join(", "))));
+    }
+    if facts.torn_pools > 0 {
+        let torn = wording::count(facts.torn_pools, "pool");
+        blocks.push(Block::labelled("NOTES", format!("{torn} did not add up")));
+    }
+    let mut table = Table::new(&[
+        ("block", Side::Right),
+        ("pools", Side::Right),
+        ("blocks in use", Side::Right),
+        ("free", Side::Right),
+        ("in use", Side::Right),
+    ]);
+    for class in &facts.classes {
+        let all = Bytes(class.used.saturating_add(class.free));
+        table.row([
+            format!("{} B", class.block),
+            wording::digits(class.pools),
+            wording::digits(class.used),
+            wording::digits(class.free),
+            wording::percent(Bytes(class.used).share_of(all)),
+        ]);
+    }
+    if !table.is_empty() {
+        blocks.extend([Block::Gap, Block::Table(table)]);
+    }
+}

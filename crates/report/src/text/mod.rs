@@ -1,0 +1,113 @@
+//! What does each command print?
+//!
+//! One function per command. They lay out; what is laid out was computed by `memwhy-reason`.
+
+mod explain;
+mod heap;
+mod malloc;
+mod maps;
+mod stacks;
+mod sums;
+
+pub use explain::explain;
+pub use heap::heap;
+pub use malloc::malloc;
+pub use maps::maps;
+pub use stacks::{StackOptions, stacks};
+
+use crate::blocks::Block;
+use memwhy_model::{About, Case, Pause, TargetKind};
+
+/// `memwhy 4711  gunicorn: worker [app]  CPython 3.11.2  up 3d4h  paused 14 ms`.
+fn header(case: &Case) -> Block {
+    let about = &case.about;
+    let mut parts = vec![format!("memwhy {}", about.pid), name(about)];
+    parts.push(about.python.as_ref().map_or_else(
+        || match about.withheld {
+            Some(_) => "memory not read".to_owned(),
+            None => "no CPython found".to_owned(),
+        },
+        |python| {
+            let free_threaded = if python.free_threaded { " free-threaded" } else { "" };
+            let debug = if python.debug { " debug" } else { "" };
+            format!("CPython {}{free_threaded}{debug}", python.version)
+        },
+    ));
+    parts.push(format!("up {}", uptime(about.uptime_s)));
+    parts.push(match (about.kind, about.moment.pause) {
+        (TargetKind::Core, _) => "core file".into(),
+        (TargetKind::Snapshot, _) => "snapshot".into(),
+        (TargetKind::Process, Pause::Stop) => format!("paused {:.0} ms", about.moment.pause_ms),
+        (TargetKind::Process, Pause::None) => "not paused".into(),
+    });
+    if let Some(cgroup) = &about.cgroup {
+        let used = cgroup.used.as_mib();
+        parts.push(match cgroup.limit {
+            Some(limit) => format!("cgroup {used:.0}/{:.0} MiB", limit.as_mib()),
+            None => format!("cgroup {used:.0} MiB"),
+        });
+    }
+    parts.retain(|part| !part.is_empty());
+    Block::Header(parts)
+}
+
+/// What the process calls itself: the script or module for a plain `python`, else all of its title.
+fn name(about: &About) -> String {
+    let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let Some(program) = about.command.first() else { return base(&about.exe) };
+    if !base(program).starts_with("python") {
+        return if about.command.len() == 1 { program.trim().to_owned() } else { base(program) };
+    }
+    let mut rest = about.command.iter().skip(1);
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "-m" => return rest.next().map_or_else(|| base(program), |m| format!("python -m {m}")),
+            "-c" => return "python -c …".into(),
+            "-X" | "-W" => drop(rest.next()),
+            word if word.starts_with('-') => {}
+            script => return base(script),
+        }
+    }
+    base(program)
+}
+
+/// `45s`, `12m`, `4h12m`, `3d4h`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds")]
+fn uptime(seconds: f64) -> String {
+    let seconds = seconds.max(0.0) as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    if days > 0 {
+        format!("{days}d{}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m")
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name, uptime};
+    use memwhy_model::About;
+
+    fn named(command: &[&str]) -> String {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        name(&About { command, exe: "/usr/bin/python3.11".into(), ..About::default() })
+    }
+
+    #[test]
+    fn a_process_is_called_what_a_person_calls_it() {
+        assert_eq!(named(&["gunicorn: worker [app]"]), "gunicorn: worker [app]");
+        assert_eq!(named(&["/usr/bin/python3", "-X", "dev", "/srv/app/main.py", "-v"]), "main.py");
+        assert_eq!(named(&["python3.11", "-u", "-m", "app.web"]), "python -m app.web");
+        assert_eq!(named(&["/opt/venv/bin/celery", "worker"]), "celery");
+        assert_eq!(named(&[]), "python3.11");
+    }
+
+    #[test]
+    fn time_is_said_in_two_units() {
+        assert_eq!([45.2, 720.0, 15_125.0, 273_700.0].map(uptime), ["45s", "12m", "4h12m", "3d4h"]);
+    }
+}

@@ -1,0 +1,242 @@
+"""How does a workload talk with whoever examines it?
+
+A workload brings itself into its state, prints ``READY {json}`` and then serves commands: one line
+on stdin, one line of JSON on stdout. Between commands it waits in ``read`` and changes nothing, so
+what is seen from outside can be compared with what it says of itself:
+
+    ping               a counter that only another thread can advance
+    trim               malloc_trim(0), with RSS before and after (summed from smaps)
+    mallinfo2          glibc's own count of its heap
+    debugmallocstats   CPython's own count of its small-object allocator
+    truth PATH [edges=1]   every object of this process, written to PATH (see oracle.py)
+    hold COMMAND ...   answers COMMAND (one of the three before) from a forked copy and then stays
+                       as it was at the fork, byte for byte, until the next line, which is `resume`
+    quit
+
+The end of stdin is `quit` too, so no workload outlives its parent.
+"""
+from __future__ import print_function
+
+import ctypes
+import json
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+
+import oracle
+
+LIBC = ctypes.CDLL(None)
+# Not os.fork: that warns where there are threads (which allocates), and its after-fork handlers
+# clear the other threads out of the child. PyDLL keeps the GIL, so the copy is the very same heap.
+FORK = ctypes.PyDLL(None).fork
+
+MALLINFO = ("arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost").split()
+
+
+class Mallinfo2(ctypes.Structure):
+    """struct mallinfo2 of glibc 2.33 and later; usmblks is always 0 and not part of the answer."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in MALLINFO]
+
+
+try:
+    MALLINFO2 = LIBC.mallinfo2
+    MALLINFO2.restype = Mallinfo2
+except AttributeError:
+    MALLINFO2 = None
+
+
+def serve(live_bytes, cause, shape, **more):
+    """Announces the state and answers commands until told to quit. Never returns.
+
+    live_bytes: what the workload knows it holds. cause: the id of the verdict it deserves.
+    shape: which of the workloads' shapes it is, in words. more: joined to the announcement.
+    """
+    settle()
+    ready = {
+        "pid": os.getpid(),
+        "rss_kib": status_rss_kib(),
+        "live_bytes": live_bytes,
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "expected": {"cause": cause, "class": shape},
+    }
+    ready["expected"].update(more.pop("expected", {}))
+    ready.update(more)
+    heart = Heart()
+    pending = []
+    write(b"READY " + json.dumps(ready, sort_keys=True).encode() + b"\n")
+    while True:
+        words = read_line(pending).split()
+        if not words:
+            continue
+        hold = words[0] == "hold"
+        answer = answer_to(words[hold:], heart)
+        if answer is None:
+            os._exit(0)
+        if hold or words[0] == "truth":
+            in_a_copy(answer, hold, pending)
+        else:
+            say(answer)
+
+
+def settle():
+    """Waits until threads that were joined are gone for the kernel too, with their stacks."""
+    for _ in range(1000):
+        if len(os.listdir("/proc/self/task")) <= threading.active_count():
+            return
+        time.sleep(0.005)
+
+
+def answer_to(words, heart):
+    """The function whose result answers a command, None for `quit`."""
+    name, rest = words[0] if words else "", words[1:]
+    if name == "quit":
+        return None
+    if name == "ping":
+        return heart.beat
+    if name == "trim":
+        return trim
+    if name == "mallinfo2":
+        return mallinfo2
+    if name == "debugmallocstats":
+        return debugmallocstats
+    if name == "truth" and rest:
+        return lambda: oracle.write(rest[0], "edges=1" in rest[1:])
+    return lambda: {"error": "unknown command: " + " ".join(words)}
+
+
+def in_a_copy(answer, hold, pending):
+    """Lets a forked copy answer, while this process waits with its heap as at the fork."""
+    child = FORK()
+    if child == 0:
+        try:
+            say(answer)
+            if hold:
+                read_line(pending)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if status:
+        say(lambda: {"error": "the copy ended with status %d" % status})
+    elif hold:
+        say(lambda: {"resumed": True})
+
+
+class Heart(object):
+    """A thread that works when asked, and at no other time: idle must mean unchanged."""
+
+    def __init__(self):
+        self.beats = 0
+        self.wanted = threading.Semaphore(0)
+        self.done = threading.Semaphore(0)
+        thread = threading.Thread(target=self.run, name="heart")
+        thread.daemon = True
+        thread.start()
+
+    def run(self):
+        while True:
+            self.wanted.acquire()
+            self.beats += 1
+            self.done.release()
+
+    def beat(self):
+        self.wanted.release()
+        self.done.acquire()
+        return {"beats": self.beats}
+
+
+def say(answer):
+    """Calls `answer` and sends what it returns, or how it failed."""
+    try:
+        result = answer()
+    except Exception as error:
+        result = {"error": "%s: %s" % (type(error).__name__, error)}
+    write(json.dumps(result, sort_keys=True).encode() + b"\n")
+
+
+def write(data):
+    while data:
+        data = data[os.write(1, data):]
+
+
+def read_line(pending):
+    """One line of stdin without its end. Unbuffered, so that a copy can read the next one."""
+    while True:
+        data = os.read(0, 4096)
+        if not data:
+            os._exit(0)
+        pending.append(data)
+        if data.endswith(b"\n"):
+            line = b"".join(pending)
+            del pending[:]
+            return line.decode()
+
+
+def slurp(path):
+    with open(path) as file:
+        return file.read()
+
+
+def status_rss_kib():
+    return int(re.search(r"VmRSS:\s+(\d+)", slurp("/proc/self/status")).group(1))
+
+
+def smaps_rss_kib():
+    """RSS as summed from smaps: the counters behind statm and status lag by some pages."""
+    rollup = "/proc/self/smaps_rollup"
+    text = slurp(rollup if os.path.exists(rollup) else "/proc/self/smaps")
+    return sum(int(kib) for kib in re.findall(r"(?m)^Rss:\s+(\d+)", text))
+
+
+def trim():
+    before = smaps_rss_kib()
+    returned = LIBC.malloc_trim(0)
+    return {"before_rss_kib": before, "after_rss_kib": smaps_rss_kib(), "returned": returned}
+
+
+def mallinfo2():
+    if MALLINFO2 is None:
+        return {"error": "this libc has no mallinfo2"}
+    info = MALLINFO2()
+    return {name: getattr(info, name) for name in MALLINFO if name != "usmblks"}
+
+
+def debugmallocstats():
+    """sys._debugmallocstats() as numbers. It writes to C's stderr, hence the temporary file."""
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        file.seek(0)
+        text = file.read().decode()
+
+    def number(pattern):
+        found = re.search(pattern, text)
+        return int(found.group(1).replace(",", "")) if found else None
+
+    def after(label):
+        return number("# " + label + r"\s*=\s*([\d,]+)")
+
+    classes = re.findall(r"(?m)^ +\d+ +(\d+) +(\d+) +(\d+) +(\d+)\s*$", text)
+    columns = ("block", "pools", "used", "free")
+    return {
+        "arenas": after("arenas allocated current"),
+        "arena_bytes": number(r"arenas \* (\d+) bytes/arena"),
+        "pools": sum(int(row[1]) for row in classes),
+        "unused_pools": number(r"(\d+) unused pools"),
+        "pool_bytes": number(r"unused pools \* (\d+) bytes"),
+        "allocated_bytes": after("bytes in allocated blocks"),
+        "available_bytes": after("bytes in available blocks"),
+        "header_bytes": after("bytes lost to pool headers"),
+        "quantization_bytes": after("bytes lost to quantization"),
+        "alignment_bytes": after("bytes lost to arena alignment"),
+        "classes": [dict(zip(columns, map(int, row))) for row in classes],
+    }

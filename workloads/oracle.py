@@ -1,0 +1,141 @@
+"""Which objects does this process have, by its own account?
+
+`write` lists every object that the garbage collector knows, and all that these refer to, with its
+address, type and ``sys.getsizeof``. It is to be called in a forked copy of the process under
+examination (`_protocol.py` does that): the copy has the same objects at the same addresses, and
+what the walk itself allocates never comes to be in the original.
+
+The list is a lower bound: no Python code can reach the names of a code object's local variables,
+or an object that only C code holds. Everything on it exists.
+
+The file, all numbers little-endian and of 8 bytes:
+
+    "MWTRUTH1", objects, types, 1 if there are edges
+    address of each object            (in no particular order)
+    address of each object's type
+    size of each object               (-1 where it cannot be had: __sizeof__ raised, type not ready)
+    address of each type
+    for each type: length of its name, name   (module.qualname, UTF-8)
+    with edges: objects + 1 offsets, then the addresses that each object refers to, repeated as
+                often as it refers to them
+"""
+from __future__ import print_function
+
+import gc
+import struct
+import sys
+import types
+from array import array
+
+# What a code object holds without telling the collector. Only plain members: computed attributes
+# (co_code and co_varnames since 3.11, co_lnotab since 3.10) would make new objects, and cache them.
+CODE = "co_consts co_names co_filename co_name".split()
+if sys.version_info >= (3, 11):
+    CODE += "co_qualname co_linetable co_exceptiontable".split()
+else:
+    CODE += "co_code co_varnames co_freevars co_cellvars".split()
+    CODE += ["co_linetable" if sys.version_info >= (3, 10) else "co_lnotab"]
+
+# Past any metaclass that has its own idea of attributes.
+BASES, MRO, FLAGS, QUALNAME, MODULE = [
+    type.__dict__[name].__get__
+    for name in "__bases__ __mro__ __flags__ __qualname__ __module__".split()
+]
+HEAP_TYPE = 1 << 9
+
+
+def of_dict(mapping):
+    """Keys, and for str keys nobody else reports them. Never obj.__dict__: that would make it."""
+    return list(dict.__iter__(mapping))
+
+
+def of_code(code):
+    return [getattr(code, name) for name in CODE]
+
+
+def of_type(kind):
+    """What the collector does not ask static types for."""
+    if FLAGS(kind) & HEAP_TYPE or MRO(kind) is None:
+        return []
+    return [BASES(kind), MRO(kind)]
+
+
+def unreported(kind):
+    """The function that gives what gc.get_referents leaves out for objects of type `kind`."""
+    mro = MRO(kind) or ()  # a type that is not ready has none
+    for base, more in ((dict, of_dict), (types.CodeType, of_code), (type, of_type)):
+        if any(one is base for one in mro):
+            return more
+    return None
+
+
+def write(path, edges=False):
+    """Writes the truth to `path` and returns how much there was of it."""
+    gc.disable()
+    objects = gc.get_objects()  # first of all, so that nothing of ours is among them
+    get_referents, getsizeof, identity = gc.get_referents, sys.getsizeof, id
+    addresses, kinds, sizes = array("Q"), array("Q"), array("q")
+    offsets, targets = array("Q", [0]), array("Q")
+    seen = set(map(identity, objects))
+    getrefcount = sys.getrefcount
+    # How often the loop below refers to a referent itself. One without any further reference is
+    # dead, on a free list that some module shows to the collector (_asyncio of 3.12 does).
+    for referent in [object()]:
+        ours = getrefcount(referent)
+    unready = set()  # getsizeof would make these types ready, which allocates (up to 3.11)
+    more_of = {}
+    names = {}
+    for obj in objects:  # grows while we go
+        kind = type(obj)
+        kind_id = identity(kind)
+        if kind_id not in more_of:
+            more_of[kind_id] = unreported(kind)
+            if MRO(kind) is None:
+                unready.add(kind_id)
+            names[kind_id] = kind
+            if kind_id not in seen:
+                seen.add(kind_id)
+                objects.append(kind)
+        size = -1
+        if kind_id not in unready:
+            try:
+                size = getsizeof(obj)
+            except Exception:
+                pass
+        addresses.append(identity(obj))
+        kinds.append(kind_id)
+        sizes.append(size)
+        referents = get_referents(obj)
+        more = more_of[kind_id]
+        if more is not None:
+            referents += more(obj)
+        for referent in referents:
+            address = identity(referent)
+            if address not in seen:
+                if getrefcount(referent) <= ours:
+                    continue
+                seen.add(address)
+                objects.append(referent)
+            if edges:
+                targets.append(address)
+        offsets.append(len(targets))
+    with open(path, "wb") as file:
+        file.write(b"MWTRUTH1" + struct.pack("<QQQ", len(addresses), len(names), bool(edges)))
+        for column in (addresses, kinds, sizes, array("Q", names)):
+            column.tofile(file)
+        for kind in names.values():
+            name = name_of(kind).encode("utf-8", "replace")
+            file.write(struct.pack("<Q", len(name)) + name)
+        if edges:
+            offsets.tofile(file)
+            targets.tofile(file)
+    return {"path": path, "objects": len(addresses), "types": len(names), "edges": len(targets)}
+
+
+def name_of(kind):
+    """module.qualname, or what there is of it."""
+    try:
+        module = MODULE(kind)
+    except AttributeError:
+        module = None
+    return "%s.%s" % (module, QUALNAME(kind)) if isinstance(module, str) else QUALNAME(kind)
