@@ -424,7 +424,8 @@ def failures():
 
     made = [ValueError("plain"), KeyError(), OSError(2, "No such file", "name"), SystemExit(3)]
     made.append(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"))
-    made += [StopIteration(5), ImportError("i", name="n", path="p"), SyntaxError("s", ("f", 1, 2, "t"))]
+    made += [StopIteration(5), ImportError("i", name="n", path="p")]
+    made.append(SyntaxError("s", ("f", 1, 2, "t")))
     try:
         try:
             deep(5)
@@ -514,7 +515,8 @@ def classes():
 def instances():
     made = []
     for number in range(INSTANCES // 4):
-        made += [Plain(number), Slotted(number, [number]), Child(number), {"n": number, "of": (number,)}]
+        made += [Plain(number), Slotted(number, [number]), Child(number)]
+        made.append({"n": number, "of": (number,)})
     for number in range(0, 1000, 4):
         made[number].__dict__  # some have been asked for their dict
     mixed = SlottedDict(1, 2)
@@ -537,7 +539,8 @@ def tasks():
         await asyncio.sleep(0.01)
         return pending, done
 
-    return [loop, loop.run_until_complete(start()), loop.create_future(), asyncio.Queue(), asyncio.Event()]
+    started = loop.run_until_complete(start())
+    return [loop, started, loop.create_future(), asyncio.Queue(), asyncio.Event()]
 
 
 def cycles():

@@ -42,8 +42,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let mut clock = Clock::new();
     let skip = free_chunks(&process);
     let look = clock.lap("look around");
-    let mut taken =
-        memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
+    let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
     let mut problems = std::mem::take(&mut taken.problems);
     let mut timings = vec![look];
     timings.append(&mut taken.timings);
@@ -53,8 +52,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let images = Images::of(view);
     timings.push(clock.lap("images"));
     let stranger = other::detect(&images);
-    let mut malloc =
-        glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
+    let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
     timings.push(clock.lap("malloc"));
 
     let python = match Python::observe(view, &images, malloc.as_ref(), &mut problems) {
@@ -76,7 +74,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
         }
     }
     if let Some(python) = &python {
-        python.claim(view, &mut claims);
+        python.claim(&mut claims);
     }
     if let Some((_, image)) = &stranger {
         claim_stranger(view, image, &mut claims);
@@ -168,7 +166,8 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
     let pointers = threads.iter().filter_map(|thread| thread.stack_pointer);
     let stacks = pointers.filter_map(|pointer| view.maps().find(pointer));
     let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
-    let mut ranges: Vec<_> = stacks.chain(main).filter(|m| m.anonymous()).map(|m| m.range()).collect();
+    let mut ranges: Vec<_> =
+        stacks.chain(main).filter(|m| m.anonymous()).map(|m| m.range()).collect();
     ranges.sort_unstable();
     ranges.dedup();
     for range in ranges {

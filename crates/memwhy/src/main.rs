@@ -1,12 +1,11 @@
 //! Reads the command line, runs one command, and turns its outcome into an exit status.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
 use memwhy::commands::{Cli, EXIT_BUG};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arguments(std::env::args_os());
     // The only place where a panic of ours is caught: the target has been let go by then (a drop
     // during unwinding does it), and the user gets a sentence instead of a backtrace.
     std::panic::set_hook(Box::new(|panic| {

@@ -5,7 +5,7 @@
 //! and its pointers; a pointer to an object is a reference, one to the start of another block
 //! makes that block a buffer of the object.
 
-use crate::alloc::pymalloc::{Pool, Pymalloc};
+use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
 use crate::kinds;
 use crate::layout::tables::object::Refcount;
 use crate::layout::{Layouts, TypeFlags};
@@ -13,6 +13,7 @@ use crate::object::Object;
 use crate::types::{TypeInfo, Types};
 use memwhy_model::{
     Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems, TypeId,
+    TypeRow,
 };
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_target::{Memory, MemoryExt, View};
@@ -99,6 +100,17 @@ pub fn walk(
 }
 
 impl Heap {
+    /// The rows of the graph's types, their sums still empty.
+    #[must_use]
+    pub fn rows(&self) -> Vec<TypeRow> {
+        let row = |info: &TypeInfo| TypeRow {
+            addr: info.addr,
+            name: info.name.clone(),
+            ..TypeRow::default()
+        };
+        self.types.iter().map(row).collect()
+    }
+
     /// The object that is in the block or chunk that begins at `addr`, or that owns it.
     #[must_use]
     pub fn owner_of(&self, addr: Addr) -> Option<ObjectId> {
@@ -122,7 +134,7 @@ impl Finder<'_> {
         let size = usize::try_from(self.layouts.pymalloc.pool_size).unwrap_or(0);
         let mut bytes = vec![0; size];
         for pool in &pymalloc.pools {
-            if self.memory.read(pool.base, &mut bytes).is_err() {
+            if read_pool(self.memory, self.layouts, pool.base, &mut bytes).is_err() {
                 problems.note(ProblemKind::UnreadablePointer, || format!("pool {}", pool.base));
                 self.heap.incomplete();
                 continue;

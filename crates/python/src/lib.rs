@@ -20,11 +20,24 @@
 )]
 
 pub mod alloc;
+pub mod attributes;
 pub mod dict;
+pub mod find;
+pub mod frames;
+pub mod gc;
 pub mod heap;
+pub mod int;
 pub mod kinds;
 pub mod layout;
+pub mod lines;
 pub mod object;
+pub mod roots;
+pub mod runtime;
 pub mod text;
+pub mod thread_names;
 pub mod types;
 pub mod version;
+
+mod observe;
+pub use find::Refusal;
+pub use observe::Python;

@@ -7,7 +7,7 @@
 use crate::kinds::{self, Kind};
 use crate::layout::{Layouts, TypeFlags};
 use crate::{dict, text};
-use memwhy_model::{Addr, Bytes, TypeId, TypeRow};
+use memwhy_model::{Addr, TypeId};
 use memwhy_target::{Memory, MemoryExt};
 use rustc_hash::FxHashMap;
 
@@ -132,19 +132,6 @@ impl<'m> Types<'m> {
     #[must_use]
     pub fn infos(&self) -> &[TypeInfo] {
         &self.infos
-    }
-
-    /// The rows of a heap graph, their sums still empty.
-    #[must_use]
-    pub fn rows(&self) -> Vec<TypeRow> {
-        let row = |info: &TypeInfo| TypeRow {
-            addr: info.addr,
-            name: info.name.clone(),
-            count: 0,
-            bytes: Bytes(0),
-            footprint: Bytes(0),
-        };
-        self.infos.iter().map(row).collect()
     }
 
     fn check(&self, addr: Addr) -> Option<TypeInfo> {

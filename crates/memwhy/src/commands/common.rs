@@ -1,7 +1,7 @@
 //! How do commands read a target, print, and fail?
 
 use super::Target;
-use crate::{Options, OpenError};
+use crate::{OpenError, Options};
 use clap::ValueEnum;
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
@@ -110,6 +110,11 @@ impl Out {
         }
     }
 
+    pub(super) fn json(&mut self, value: &serde_json::Value) {
+        // Pretty: people read it too, and a machine does not mind.
+        self.text(&format!("{value:#}"));
+    }
+
     /// Writes what was printed so far.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
@@ -177,7 +182,9 @@ impl Target {
         let color = match self.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
         };
         Style { color, width: width(terminal) }
     }

@@ -20,7 +20,7 @@ impl Explain {
         let verdict = crate::explain(&case);
         out.redirect(&self.target);
         if self.target.json {
-            out.text(&memwhy_report::json::text(&memwhy_report::json::report(&case, &verdict)));
+            out.json(&memwhy_report::json::report(&case, &verdict));
         } else {
             out.text(&memwhy_report::text::explain(&case, &verdict, self.target.style()));
         }

@@ -16,7 +16,7 @@ impl Malloc {
         let (case, failure) = self.target.observe()?;
         out.redirect(&self.target);
         if self.target.json {
-            out.text(&memwhy_report::json::text(&memwhy_report::json::malloc(&case)));
+            out.json(&memwhy_report::json::malloc(&case));
         } else {
             out.text(&memwhy_report::text::malloc(&case, self.target.style()));
         }

@@ -9,6 +9,9 @@ use clap::Args;
 pub(super) struct Maps {
     #[command(flatten)]
     target: Target,
+    /// List only the mappings with most resident memory
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
 }
 
 impl Maps {
@@ -16,9 +19,9 @@ impl Maps {
         let (case, failure) = self.target.observe()?;
         out.redirect(&self.target);
         if self.target.json {
-            out.text(&memwhy_report::json::text(&memwhy_report::json::maps(&case)));
+            out.json(&memwhy_report::json::maps(&case));
         } else {
-            out.text(&memwhy_report::text::maps(&case, self.target.style()));
+            out.text(&memwhy_report::text::maps(&case, self.top, self.target.style()));
         }
         done(out, failure)
     }

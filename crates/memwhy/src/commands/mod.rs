@@ -12,8 +12,9 @@ mod maps;
 mod ps;
 mod stacks;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::{Failure, Out};
+use std::ffi::OsString;
 
 /// Exit status of a panic.
 pub const EXIT_BUG: u8 = 70;
@@ -63,29 +64,39 @@ commands! {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
+    override_usage = "memwhy PID [OPTIONS]\n       memwhy <COMMAND> [OPTIONS]",
     after_help = "Exit status: 0 done; 1 memwhy failed; 2 bad arguments; 3 not a Python process; \
                   4 not permitted (what /proc alone tells is printed); 5 the process went away; \
                   10 a --fail-on cause holds."
 )]
 pub struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    explain: Option<explain::Explain>,
+    command: Command,
 }
 
 impl Cli {
+    /// Parses the command line; `memwhy 4711` is `memwhy explain 4711`.
+    #[must_use]
+    pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let is_pid = |word: &OsString| {
+            word.to_str().is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let named = Self::command()
+            .get_subcommands()
+            .any(|command| arguments.iter().skip(1).any(|word| *word == *command.get_name()));
+        if !named && arguments.iter().skip(1).any(is_pid) {
+            arguments.insert(1, "explain".into());
+        }
+        Self::parse_from(arguments)
+    }
+
     /// Runs the command; returns the exit status.
     #[must_use]
     pub fn run(self) -> u8 {
         let mut out = Out::new();
-        let result = match (self.command, self.explain) {
-            (Some(command), _) => command.run(&mut out),
-            (None, Some(explain)) => explain.run(&mut out),
-            (None, None) => Ok(2),
-        };
+        let result = self.command.run(&mut out);
         let result = result.and_then(|status| out.flush().map(|()| status));
         match result {
             Ok(status) => status,

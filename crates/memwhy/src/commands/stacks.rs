@@ -3,12 +3,22 @@
 use super::Target;
 use super::common::{Failure, Out, done};
 use clap::Args;
+use memwhy_report::text::StackOptions;
 
 /// See the [module](self).
 #[derive(Debug, Args)]
 pub(super) struct Stacks {
     #[command(flatten)]
     target: Target,
+    /// Show only this thread
+    #[arg(long, value_name = "TID")]
+    thread: Option<u32>,
+    /// Show threads without Python, too
+    #[arg(long)]
+    all_threads: bool,
+    /// Name the local variables of every frame
+    #[arg(long)]
+    locals: bool,
 }
 
 impl Stacks {
@@ -16,9 +26,14 @@ impl Stacks {
         let (case, failure) = self.target.observe_python()?;
         out.redirect(&self.target);
         if self.target.json {
-            out.text(&memwhy_report::json::text(&memwhy_report::json::stacks(&case)));
+            out.json(&memwhy_report::json::stacks(&case, self.locals));
         } else {
-            out.text(&memwhy_report::text::stacks(&case, self.target.style()));
+            let options = StackOptions {
+                locals: self.locals,
+                thread: self.thread,
+                all_threads: self.all_threads,
+            };
+            out.text(&memwhy_report::text::stacks(&case, options, self.target.style()));
         }
         done(out, failure)
     }

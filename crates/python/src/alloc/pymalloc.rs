@@ -9,7 +9,7 @@
 
 use crate::layout::Layouts;
 use memwhy_model::{Addr, AddrRange, Bytes, ProblemKind, Problems, PymallocClass, PymallocFacts};
-use memwhy_target::{Memory, MemoryExt};
+use memwhy_target::{Fault, Memory, MemoryExt};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -116,7 +116,7 @@ impl Pymalloc {
             if untouched || free.binary_search(&base).is_ok() {
                 self.facts.free_pools += 1;
                 self.facts.free_in_free_pools += Bytes(size);
-            } else if memory.read(base, buf).is_err() {
+            } else if read_pool(memory, layouts, base, buf).is_err() {
                 problems.note(ProblemKind::UnreadablePointer, || format!("pool {base}"));
             } else if let Some(pool) = self.pool(layouts, base, buf) {
                 used_here += Bytes(u64::from(pool.used) * u64::from(pool.block));
@@ -235,6 +235,25 @@ impl Pymalloc {
         let after = self.arenas.partition_point(|arena| arena.start <= addr);
         after.checked_sub(1).and_then(|i| self.arenas.get(i)).is_some_and(|a| a.contains(addr))
     }
+}
+
+/// Reads a pool as far as its blocks were ever handed out: pages after that may not be there.
+///
+/// # Errors
+/// As [`Memory::read`].
+pub(crate) fn read_pool(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    base: Addr,
+    buf: &mut [u8],
+) -> Result<(), Fault> {
+    let fields = &layouts.pool_header;
+    let header = usize::try_from(fields.size).unwrap_or(0);
+    let absurd = Fault::too_long(base);
+    memory.read(base, buf.get_mut(..header).ok_or(absurd)?)?;
+    let used = fields.nextoffset.from(buf).and_then(|used| usize::try_from(used).ok());
+    let used = used.ok_or(absurd)?.clamp(header, buf.len());
+    memory.read(base.at(fields.size), buf.get_mut(header..used).ok_or(absurd)?)
 }
 
 /// Reads the arenas in use out of the array of all.

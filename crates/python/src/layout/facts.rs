@@ -111,6 +111,8 @@ impl TypeFlags {
     pub const READY: u64 = 1 << 12;
     /// The collector may track instances.
     pub const HAVE_GC: u64 = 1 << 14;
+    /// 2.7: a subclass of `int`.
+    pub const INT_SUBCLASS: u64 = 1 << 23;
     /// A subclass of `int` (of `long` in 2.7).
     pub const LONG_SUBCLASS: u64 = 1 << 24;
     /// A subclass of `list`.

@@ -176,6 +176,17 @@ impl Process {
         Maps::parse(&String::from_utf8_lossy(&text), &tmpfs_devices(&mounts))
     }
 
+    /// PSS and private memory, from `smaps_rollup`; `None` without permission.
+    #[must_use]
+    pub fn rollup(&self) -> Option<(Bytes, Bytes)> {
+        let text = fs::read_to_string(self.path("smaps_rollup")).ok()?;
+        let number = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+            line.split_ascii_whitespace().next()?.parse().ok().map(Bytes::kib)
+        };
+        Some((number("Pss")?, number("Private_Clean")? + number("Private_Dirty")?))
+    }
+
     /// The numbers of its threads, main thread first.
     #[must_use]
     pub fn tids(&self) -> Vec<u32> {

@@ -101,6 +101,18 @@ impl View {
             }
             Some(PageState::File) | None => {
                 let mapping = self.maps.find(addr).ok_or(fault(FaultKind::Unmapped))?;
+                // Anonymous memory that was never touched is zero for whoever looks; smaps tells
+                // it from memory that was swapped out. (A view without a copy has no smaps.)
+                let untouched = state.is_none()
+                    && self.captured.is_some()
+                    && mapping.anonymous()
+                    && mapping.private()
+                    && mapping.readable()
+                    && mapping.facts.swap.0 == 0;
+                if untouched {
+                    buf.fill(0);
+                    return Ok(());
+                }
                 let file = self.file(mapping).ok_or(fault(FaultKind::NotCaptured))?;
                 let into = addr.0 - mapping.range().start.0 + mapping.offset;
                 file.read_exact_at(buf, into).map_err(|_| fault(FaultKind::NotCaptured))

@@ -1,0 +1,275 @@
+//! Where is the interpreter in a process, and which one is it?
+//!
+//! Nothing is believed because of a name: `type` must be its own type, the runtime must lead to
+//! interpreters whose threads lead back to them. What does not hold is refused with a sentence.
+
+use crate::dict;
+use crate::layout::debug_offsets::DebugOffsets;
+use crate::layout::{Layouts, TypeFlags};
+use crate::version::{Build, Version};
+use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, Trust};
+use memwhy_native::{Image, Images};
+use memwhy_target::{MemoryExt, View};
+use std::fmt;
+
+/// The interpreter of a process.
+#[derive(Clone, Debug)]
+pub struct Interpreter {
+    /// Which one.
+    pub build: Build,
+    /// Where things are in it.
+    pub layouts: Layouts,
+    /// How that is known.
+    pub trust: Trust,
+    /// The file that holds it.
+    pub image: String,
+    /// `_PyRuntime`, since 3.7.
+    pub runtime: Option<Addr>,
+    /// The newest interpreter: the first of the list.
+    pub first: Addr,
+    /// 2.7 and 3.6: where the pointer to the thread state is that has the GIL.
+    pub current_thread: Option<Addr>,
+    /// `type`.
+    pub type_type: Addr,
+    /// The present parts of its writable data.
+    pub data: Vec<AddrRange>,
+}
+
+/// Why a process has no interpreter that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing exports what every CPython exports.
+    NoPython,
+    /// No version is to be found.
+    NoVersion {
+        /// The file that looks like an interpreter.
+        image: String,
+    },
+    /// No layout is known for it.
+    UnknownBuild {
+        /// Which.
+        version: String,
+    },
+    /// An invariant does not hold.
+    NotAsExpected {
+        /// Which version was found.
+        version: String,
+        /// What does not hold.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPython => f.write_str("it has no Python interpreter"),
+            Self::NoVersion { image } => {
+                write!(f, "{image} looks like Python, but its version is not to be found")
+            }
+            Self::UnknownBuild { version } => {
+                write!(f, "CPython {version} is none whose layout memwhy knows")
+            }
+            Self::NotAsExpected { version, what } => {
+                write!(f, "CPython {version} is not laid out as memwhy knows it: {what}")
+            }
+        }
+    }
+}
+
+/// Finds the interpreter, its version and its layouts.
+///
+/// # Errors
+/// If there is none, or one that cannot be read.
+pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Interpreter, Refusal> {
+    let (image, type_type) = images.exporter("PyType_Type").ok_or(Refusal::NoPython)?;
+    let data = present(view, &image.data);
+    let runtime = image
+        .exported("_PyRuntime")
+        .or_else(|| image.section(".PyRuntime").map(|section| section.start));
+    let offsets = runtime.and_then(|at| DebugOffsets::read(view, at).ok().flatten());
+    let mut build = if let Some(offsets) = &offsets {
+        offsets.build
+    } else {
+        let version = version_of(view, image, &data);
+        Build::gil(version.ok_or(Refusal::NoVersion { image: image.path.clone() })?)
+    };
+    // Only builds that check reference counts have it.
+    build.debug = image.exported("_Py_NegativeRefcount").is_some();
+    let (mut layouts, trust) = Layouts::for_build(build)
+        .map_err(|_| Refusal::UnknownBuild { version: build.version.to_string() })?;
+    if let Some(offsets) = &offsets {
+        offsets.apply(&mut layouts, problems);
+    }
+    let refuse = |what| Refusal::NotAsExpected { version: build.version.to_string(), what };
+    if !is_type_of_types(view, &layouts, type_type) {
+        return Err(refuse("type is not its own type"));
+    }
+    if let Some(named) = version_in_name(image.file_name())
+        && named != build.version.series()
+    {
+        problems.note(ProblemKind::LayoutDisagrees, || {
+            format!("{} holds CPython {}", image.file_name(), build.version)
+        });
+    }
+    // Python 2.7 only; the names of its functions say how wide a `Py_UNICODE` is.
+    if image.exported("PyUnicodeUCS2_GetSize").is_some() {
+        layouts.unicode_unit = 2;
+    }
+    let runtime = runtime.filter(|_| layouts.runtime_state.is_some());
+    let first = first_interpreter(view, image, runtime, &layouts, &data);
+    let first = first.ok_or(refuse("nothing leads to its first interpreter"))?;
+    what_is_wrong(view, &layouts, first).map_or(Ok(()), |what| Err(refuse(what)))?;
+    Ok(Interpreter {
+        build,
+        layouts,
+        trust,
+        image: image.path.clone(),
+        runtime,
+        first,
+        current_thread: image.exported("_PyThreadState_Current").filter(|_| runtime.is_none()),
+        type_type,
+        data,
+    })
+}
+
+/// The head of the list of interpreters: in the runtime, or a static variable of 2.7 and 3.6 that
+/// stripped files do not name.
+fn first_interpreter(
+    view: &View,
+    image: &Image,
+    runtime: Option<Addr>,
+    layouts: &Layouts,
+    data: &[AddrRange],
+) -> Option<Addr> {
+    if let (Some(runtime), Some(fields)) = (runtime, layouts.runtime_state) {
+        return fields.interpreters_head.read(view, runtime).ok()?;
+    }
+    let named = image.symbol("interp_head").and_then(|at| view.ptr(at).ok()?);
+    named.or_else(|| search_interpreter(view, layouts, data))
+}
+
+/// The first word of `data` that points at an interpreter.
+fn search_interpreter(view: &View, layouts: &Layouts, data: &[AddrRange]) -> Option<Addr> {
+    const PIECE: u64 = 4096;
+    for range in data {
+        let mut at = range.start;
+        while let Some(left) = range.end.checked_since(at).filter(|left| *left > 0) {
+            let words = view.words(at, left.min(PIECE) / 8, 512).unwrap_or_default();
+            let mut candidates = words.into_iter().map(Addr);
+            let found = candidates.find(|candidate| {
+                let plausible = candidate.is_aligned(8) && candidate.0 >= PIECE;
+                plausible && what_is_wrong(view, layouts, *candidate).is_none()
+            });
+            if found.is_some() {
+                return found;
+            }
+            at = at.at(PIECE);
+        }
+    }
+    None
+}
+
+/// What does not hold if there is an interpreter at `first`.
+fn what_is_wrong(view: &View, layouts: &Layouts, first: Addr) -> Option<&'static str> {
+    let fields = &layouts.interpreter_state;
+    let Ok(Some(thread)) = fields.threads_head.read(view, first) else {
+        return Some("its first interpreter has no thread");
+    };
+    if layouts.thread_state.interp.read(view, thread) != Ok(Some(first)) {
+        return Some("a thread does not lead back to its interpreter");
+    }
+    let modules = fields.modules.read(view, first).ok().flatten();
+    let sys = modules.map(|modules| dict::get(view, layouts, modules, "sys"));
+    match sys {
+        Some(Ok(Some(_))) => None,
+        Some(Ok(None) | Err(_)) => Some("sys.modules has no member sys"),
+        None => Some("there is no sys.modules: it starts or ends just now"),
+    }
+}
+
+fn is_type_of_types(view: &View, layouts: &Layouts, at: Addr) -> bool {
+    let fields = &layouts.type_object;
+    let name = fields.tp_name.read(view, at).ok().flatten();
+    let flags = fields.tp_flags.read(view, at).unwrap_or(0);
+    layouts.object.ob_type.read(view, at) == Ok(Some(at))
+        && name.is_some_and(|name| view.c_string(name, 16).is_ok_and(|name| name == "type"))
+        && flags & TypeFlags::TYPE_SUBCLASS != 0
+}
+
+/// `Py_Version` (3.11), else the text that `Py_GetVersion` made at start-up.
+fn version_of(view: &View, image: &Image, data: &[AddrRange]) -> Option<Version> {
+    let stated = image.exported("Py_Version").and_then(|at| view.u32(at).ok());
+    if let Some(version) = stated.and_then(Version::from_hex) {
+        return Some(version);
+    }
+    data.iter().find_map(|range| {
+        let bytes = view.bytes(range.start, range.len(), 64 << 20).ok()?;
+        version_text(&bytes)
+    })
+}
+
+/// The first `X.Y.Z (` in `bytes`: how `sys.version` begins.
+fn version_text(bytes: &[u8]) -> Option<Version> {
+    let mut from = 0;
+    while let Some(found) = bytes.get(from..)?.windows(2).position(|two| two == b" (") {
+        let end = from + found;
+        from = end + 2;
+        let start =
+            bytes.get(..end)?.iter().rposition(|b| !is_version_byte(*b)).map_or(0, |n| n + 1);
+        let text = std::str::from_utf8(bytes.get(start..end)?).unwrap_or_default();
+        if text.bytes().filter(|byte| *byte == b'.').count() == 2
+            && let Ok(version) = text.parse::<Version>()
+            && matches!(version.major, 2 | 3)
+        {
+            return Some(version);
+        }
+    }
+    None
+}
+
+const fn is_version_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'+'
+}
+
+/// `(3, 11)` of `python3.11` or `libpython3.11.so.1.0`.
+fn version_in_name(name: &str) -> Option<(u8, u8)> {
+    let rest = name.strip_prefix("lib").unwrap_or(name).strip_prefix("python")?;
+    let (major, rest) = rest.split_once('.')?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
+}
+
+/// The parts of `data` that are present, each readable in one piece.
+#[must_use]
+pub fn present(view: &View, data: &[AddrRange]) -> Vec<AddrRange> {
+    let mut parts: Vec<AddrRange> = Vec::new();
+    for range in data {
+        for run in view.pages().within(AddrRange::new(range.start.align_up(8), range.end)) {
+            match parts.last_mut() {
+                Some(last) if last.end == run.range.start => last.end = run.range.end,
+                _ => parts.push(run.range),
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{version_in_name, version_text};
+    use crate::version::v3p;
+
+    #[test]
+    fn a_version_is_what_sys_version_begins_with() {
+        let bytes = b"\0\0see 1.2 (a)\0\x003.9.18 (main, Nov  1 2026)\0";
+        assert_eq!(version_text(bytes), Some(v3p(9, 18)));
+        assert_eq!(version_text(b"no version here (really)"), None);
+    }
+
+    #[test]
+    fn names_of_files_tell_the_series() {
+        assert_eq!(version_in_name("libpython3.11.so.1.0"), Some((3, 11)));
+        assert_eq!(version_in_name("python3.9"), Some((3, 9)));
+        assert_eq!(version_in_name("gunicorn"), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! Which number is an integer of the target?
+
+use crate::layout::tables::long_object::LongLength;
+use crate::layout::{Layouts, TypeFlags};
+use memwhy_model::Addr;
+use memwhy_target::{Fault, Memory, MemoryExt};
+
+/// Bits of a digit on every 64-bit platform.
+const DIGIT_BITS: u32 = 30;
+
+/// Reads an `int` (in 2.7 also a `long`); `None` for other objects and for more than 64 bits.
+///
+/// # Errors
+/// As [`Memory::read`].
+pub fn read(memory: &dyn Memory, layouts: &Layouts, addr: Addr) -> Result<Option<i128>, Fault> {
+    let Some(ty) = layouts.object.ob_type.read(memory, addr)? else { return Ok(None) };
+    let flags = layouts.type_object.tp_flags.read(memory, ty)?;
+    if flags & TypeFlags::LONG_SUBCLASS == 0 {
+        let small = layouts.int_object.filter(|_| flags & TypeFlags::INT_SUBCLASS != 0);
+        let number = small.map(|fields| fields.ob_ival.read(memory, addr)).transpose()?;
+        return Ok(number.map(i128::from));
+    }
+    let (count, negative) = match layouts.long_object.length {
+        LongLength::Tag(tag) => {
+            let tag = tag.read(memory, addr)?;
+            (tag >> 3, tag & 3 == 2)
+        }
+        LongLength::ObSize => {
+            let size = layouts.var_object.ob_size.read(memory, addr)?;
+            (size.unsigned_abs(), size < 0)
+        }
+    };
+    // Three digits have room for 90 bits, a word takes 64.
+    if count > 3 {
+        return Ok(None);
+    }
+    let digits = memory.bytes(layouts.long_object.digits.addr(addr), count * 4, 12)?;
+    let digits = digits.as_chunks::<4>().0.iter().map(|digit| u32::from_le_bytes(*digit));
+    let number = digits.zip([0, DIGIT_BITS, 2 * DIGIT_BITS]).map(|(d, by)| i128::from(d) << by);
+    let number: i128 = number.sum();
+    Ok(Some(if negative { -number } else { number }))
+}

@@ -1,0 +1,263 @@
+//! Everything of one Python process: found, walked, and turned into the facts of a case.
+
+use crate::alloc::pymalloc::{self, Pymalloc};
+use crate::find::{self, Interpreter, Refusal};
+use crate::heap::{self, Heap, Index, Places};
+use crate::layout::tables::interpreter_state::Obmalloc;
+use crate::runtime::{self, InterpreterState};
+use crate::{gc, roots};
+use memwhy_model::{
+    Addr, AddrRange, Case, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind, Problems,
+    PythonAbout, ThreadFacts,
+};
+use memwhy_native::Images;
+use memwhy_native::alloc::glibc::Glibc;
+use memwhy_target::{Memory, Thread, View};
+use rustc_hash::FxHashMap;
+
+/// Chunks of the stack that Python frames lie on, of one thread.
+const MOST_STACK_CHUNKS: usize = 1 << 16;
+/// Rows of the tables that name what pins memory.
+const PINS_NAMED: usize = 8;
+
+/// A Python process, observed.
+#[derive(Debug)]
+pub struct Python {
+    interpreter: Interpreter,
+    interpreters: Vec<InterpreterState>,
+    pymalloc: Pymalloc,
+    heap: Heap,
+    gc: Option<GcFacts>,
+    /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
+    own: Vec<AddrRange>,
+    index: Index,
+}
+
+impl Python {
+    /// Finds the interpreter, and walks its allocator and its objects.
+    ///
+    /// # Errors
+    /// If there is no interpreter, or one that cannot be read: a sentence for the user.
+    pub fn observe(
+        view: &View,
+        images: &Images,
+        malloc: Option<&Glibc>,
+        problems: &mut Problems,
+    ) -> Result<Self, Refusal> {
+        let interpreter = find::find(view, images, problems)?;
+        let layouts = interpreter.layouts;
+        let interpreters = runtime::interpreters(view, &interpreter, problems);
+        let pymalloc = walk_pymalloc(view, &interpreter, &interpreters, problems);
+        let data: Vec<AddrRange> = images.0.iter().flat_map(|image| image.data.clone()).collect();
+        let places = Places {
+            pymalloc: &pymalloc,
+            malloc,
+            data: find::present(view, &data),
+            wild: if malloc.is_some() { Vec::new() } else { wild(view, &pymalloc) },
+        };
+        let (mut builder, mut heap) =
+            heap::walk(view, &layouts, interpreter.type_type, &places, problems);
+        let modules = interpreters.first().and_then(|state| state.modules);
+        let named = roots::collect(view, &layouts, builder.graph(), &heap, modules);
+        builder.roots(named);
+        heap.graph = builder.finish(heap.rows());
+        let main = interpreters.first();
+        let gc = main
+            .and_then(|state| state.gc)
+            .and_then(|state| gc::facts(view, &layouts, state, &heap.graph, problems));
+        let index = Index::of(&heap.graph);
+        let own = own_memory(view, &interpreter, &interpreters);
+        let mut python = Self { interpreter, interpreters, pymalloc, heap, gc, own, index };
+        python.name_sparse_pools();
+        Ok(python)
+    }
+
+    /// Which interpreter it is.
+    #[must_use]
+    pub fn about(&self) -> PythonAbout {
+        PythonAbout {
+            version: self.interpreter.build.version.to_string(),
+            free_threaded: self.interpreter.build.free_threaded,
+            debug: self.interpreter.build.debug,
+            layout: self.interpreter.trust,
+            image: self.interpreter.image.clone(),
+        }
+    }
+
+    /// Who owns the chunk whose memory begins at `addr`, if it is Python's.
+    #[must_use]
+    pub fn owner_of(&self, addr: Addr) -> Option<Owner> {
+        self.heap.owner_of(addr).map(|_| Owner::PythonObjects)
+    }
+
+    /// Says of the chunks that pin memory which Python object is in them.
+    pub fn name_pins(&self, malloc: &mut Glibc) {
+        for arena in &mut malloc.facts.arenas {
+            let last = arena.last_in_use.and_then(|(memory, _)| self.heap.owner_of(memory));
+            arena.last_in_use_owner = last.map(|id| self.heap.graph.addr(id));
+        }
+        let owners = malloc.lone.iter().filter_map(|memory| self.heap.owner_of(*memory));
+        malloc.facts.pins.lone_by_type = self.most_common(owners);
+    }
+
+    /// The types of the objects that keep pools which are nearly empty.
+    fn name_sparse_pools(&mut self) {
+        let sparse = self
+            .pymalloc
+            .pools
+            .iter()
+            .filter(|pool| pool.used > 0 && u64::from(pool.used) * 8 < u64::from(pool.blocks));
+        let graph = &self.heap.graph;
+        let pre = self.interpreter.layouts.pre_header.gc_head;
+        let keepers = sparse.filter_map(|pool| {
+            let live = (0..pool.blocks).filter(|index| self.pymalloc.is_live(pool, *index));
+            live.map(|index| self.pymalloc.block_addr(pool, index)).find_map(|block| {
+                let places = [block, block.at(pre), block.at(pre + 16)];
+                let object = places.into_iter().find_map(|at| self.index.find(graph, at));
+                object.or_else(|| self.heap.owner_of(block))
+            })
+        });
+        let named = self.most_common(keepers);
+        self.pymalloc.facts.pinned_by_type = named;
+    }
+
+    fn most_common(&self, objects: impl Iterator<Item = ObjectId>) -> Vec<(String, u64)> {
+        let mut counts: FxHashMap<u32, u64> = FxHashMap::default();
+        for object in objects {
+            *counts.entry(self.heap.graph.type_of(object).0).or_default() += 1;
+        }
+        let mut rows: Vec<(u32, u64)> = counts.into_iter().collect();
+        rows.sort_unstable_by_key(|(ty, count)| (std::cmp::Reverse(*count), *ty));
+        let name = |ty: u32| self.heap.types.get(ty as usize).map(|info| info.name.clone());
+        rows.into_iter()
+            .take(PINS_NAMED)
+            .filter_map(|(ty, count)| Some((name(ty)?, count)))
+            .collect()
+    }
+
+    /// Claims pymalloc's arenas, static objects, and the interpreter's own memory.
+    pub fn claim(&self, claims: &mut Partition) {
+        for range in &self.own {
+            claims.claim(Layer::Region, *range, Owner::PythonRuntime);
+        }
+        for range in &self.heap.statics {
+            claims.claim(Layer::Block, *range, Owner::PythonObjects);
+        }
+        for arena in &self.pymalloc.arenas {
+            claims.claim(Layer::Chunk, *arena, Owner::PymallocFree);
+        }
+        for pool in &self.pymalloc.pools {
+            let first = self.pymalloc.block_addr(pool, 0);
+            let header = AddrRange::new(pool.base, first);
+            claims.claim(Layer::Block, header, Owner::PythonRuntime);
+            for index in 0..pool.blocks {
+                let addr = self.pymalloc.block_addr(pool, index);
+                let block = AddrRange::sized(addr, u64::from(pool.block));
+                let owner = if !self.pymalloc.is_live(pool, index) {
+                    Owner::PymallocFree
+                } else if self.has_object(block) || self.heap.owner_of(addr).is_some() {
+                    Owner::PythonObjects
+                } else {
+                    Owner::PythonRuntime
+                };
+                claims.claim(Layer::Block, block, owner);
+            }
+        }
+    }
+
+    fn has_object(&self, block: AddrRange) -> bool {
+        let pre = self.interpreter.layouts.pre_header.gc_head;
+        [0, pre, pre + 16]
+            .into_iter()
+            .map(|before| block.start.at(before))
+            .any(|at| block.contains(at) && self.index.find(&self.heap.graph, at).is_some())
+    }
+
+    /// Adds what Python knows of its threads to what the kernel does.
+    pub fn join_threads(&self, native: &[Thread], threads: &mut [ThreadFacts]) {
+        for python in self.interpreters.iter().flat_map(|state| &state.threads) {
+            // Python knows the numbers of its own pid namespace, we those of ours.
+            let tid = native.iter().find(|thread| Some(thread.inner_tid) == python.tid);
+            let Some(tid) = tid.map(|thread| thread.tid) else { continue };
+            let Some(facts) = threads.iter_mut().find(|facts| facts.tid == tid) else { continue };
+            facts.is_python = true;
+            facts.holds_gil = python.holds_gil;
+        }
+    }
+
+    /// Moves the facts into a case.
+    pub fn fill(self, case: &mut Case) {
+        case.heap = Some(self.heap.graph);
+        case.pymalloc = Some(self.pymalloc.facts);
+        case.gc = self.gc;
+    }
+}
+
+/// Finds the array of arenas, where the build keeps it, and walks it.
+fn walk_pymalloc(
+    view: &View,
+    python: &Interpreter,
+    interpreters: &[InterpreterState],
+    problems: &mut Problems,
+) -> Pymalloc {
+    let layouts = &python.layouts;
+    let main = interpreters.first().map(|state| state.addr);
+    let state = match layouts.interpreter_state.pymalloc {
+        Obmalloc::Statics => None,
+        Obmalloc::Inside(field) => main.map(|main| field.addr(main)),
+        Obmalloc::Pointer(field) => main.and_then(|main| field.read(view, main).ok().flatten()),
+    };
+    let stated = state
+        .zip(layouts.obmalloc_state)
+        .and_then(|(at, fields)| fields.arenas.read(view, at).ok().flatten());
+    let (array, found_by) = match stated {
+        Some(array) => (Some(array), "the interpreter's state"),
+        None => (pymalloc::find_array(view, layouts, &python.data), "its arenas and pools"),
+    };
+    match array {
+        Some(array) => Pymalloc::walk(view, layouts, array, found_by, problems),
+        None => {
+            // With PYTHONMALLOC=malloc there is none, and then no pool either.
+            problems.note(ProblemKind::CalibrationFailed, || {
+                "pymalloc's arenas were not found (PYTHONMALLOC=malloc has none)".into()
+            });
+            Pymalloc::default()
+        }
+    }
+}
+
+/// Writable anonymous memory that may hold objects, where malloc's chunks cannot tell which.
+fn wild(view: &View, pymalloc: &Pymalloc) -> Vec<AddrRange> {
+    let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private());
+    let ranges: Vec<AddrRange> = anonymous.map(memwhy_target::Mapping::range).collect();
+    let present = find::present(view, &ranges);
+    present.into_iter().filter(|range| !pymalloc.covers(range.start)).collect()
+}
+
+/// The runtime's state and the chunks that the frames of threads lie in.
+fn own_memory(
+    memory: &dyn Memory,
+    python: &Interpreter,
+    interpreters: &[InterpreterState],
+) -> Vec<AddrRange> {
+    let layouts = &python.layouts;
+    let mut own = Vec::new();
+    if let (Some(at), Some(fields)) = (python.runtime, layouts.runtime_state) {
+        own.push(AddrRange::sized(at, fields.size));
+    }
+    let (Some(first), Some(chunk)) = (layouts.thread_state.datastack_chunk, layouts.stack_chunk)
+    else {
+        return own;
+    };
+    for thread in interpreters.iter().flat_map(|state| &state.threads) {
+        let head = first.read(memory, thread.state).ok().flatten();
+        let next = |at| chunk.previous.read(memory, at).ok().flatten();
+        let (chunks, _) = runtime::walk_list(head, MOST_STACK_CHUNKS, next);
+        let sized = chunks.into_iter().filter_map(|at| {
+            let size = chunk.chunk_size.read(memory, at).ok()?;
+            (size < 1 << 32).then(|| AddrRange::sized(at, size))
+        });
+        own.extend(sized);
+    }
+    own
+}
