@@ -33,6 +33,8 @@ pub struct Interpreter {
     pub type_type: Addr,
     /// The present parts of its writable data.
     pub data: Vec<AddrRange>,
+    /// All of its writable data.
+    pub all_data: Vec<AddrRange>,
 }
 
 /// Why a process has no interpreter that can be read.
@@ -129,6 +131,7 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
         current_thread: image.exported("_PyThreadState_Current").filter(|_| runtime.is_none()),
         type_type,
         data,
+        all_data: image.data.clone(),
     })
 }
 

@@ -239,7 +239,8 @@ impl Finder<'_> {
             let Some(object) = range.start.at(at).0.checked_sub(offset).map(Addr) else { continue };
             let extent = AddrRange::sized(object, info.least);
             // Objects do not lie in each other; the words of one that was found are its own.
-            if object < free_from || !range.covers(extent) {
+            let fits = object >= free_from && range.covers(extent);
+            if !fits || (flags.has(Flags::STATIC) && !may_be_static(info)) {
                 continue;
             }
             let Ok(head) = self.memory.array::<32>(object) else { continue };
@@ -251,6 +252,14 @@ impl Finder<'_> {
             }
         }
     }
+}
+
+/// Whether C code can define an object of a type: not of one that is made at run time, and of the
+/// types that the collector cares for only types and tuples.
+fn may_be_static(info: &TypeInfo) -> bool {
+    let constant = TypeFlags::TYPE_SUBCLASS | TypeFlags::TUPLE_SUBCLASS;
+    let made_by_c = info.flags & TypeFlags::HEAPTYPE == 0;
+    made_by_c && (!info.has(TypeFlags::HAVE_GC) || info.flags & constant != 0)
 }
 
 /// Whether a reference count is that of a living object, and whether it is immortal.

@@ -48,11 +48,16 @@ impl Python {
         let layouts = interpreter.layouts;
         let interpreters = runtime::interpreters(view, &interpreter, problems);
         let pymalloc = walk_pymalloc(view, &interpreter, &interpreters, problems);
-        let data: Vec<AddrRange> = images.0.iter().flat_map(|image| image.data.clone()).collect();
+        // Of the interpreter all data counts: constants on pages that nobody has touched are in
+        // its file.
+        let others = images.0.iter().filter(|image| image.path != interpreter.image);
+        let others: Vec<AddrRange> = others.flat_map(|image| image.data.clone()).collect();
+        let mut data = find::present(view, &others);
+        data.extend(interpreter.all_data.iter().copied());
         let places = Places {
             pymalloc: &pymalloc,
             malloc,
-            data: find::present(view, &data),
+            data,
             wild: if malloc.is_some() { Vec::new() } else { wild(view, &pymalloc) },
         };
         let (mut builder, mut heap) =

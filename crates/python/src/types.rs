@@ -194,10 +194,8 @@ impl<'m> Types<'m> {
 
     /// The kind of the nearest base that has one: a subclass begins as its base does.
     fn kind_of(&self, addr: Addr, name: &str, flags: u64) -> &'static dyn Kind {
-        if let Some(kind) = kinds::by_flags(flags) {
-            return kind;
-        }
         let fields = &self.layouts.type_object;
+        let by_flags = kinds::by_flags(flags);
         let (mut at, mut name, mut flags) = (addr, name.to_owned(), flags);
         for _ in 0..MOST_BASES {
             let made_by_class = flags & TypeFlags::HEAPTYPE != 0 && !name.contains('.');
@@ -213,7 +211,7 @@ impl<'m> Types<'m> {
             let Ok(its_name) = self.memory.c_string(its_name, 512) else { break };
             (at, name, flags) = (base, its_name, its_flags);
         }
-        kinds::ANY
+        by_flags.unwrap_or(kinds::ANY)
     }
 
     /// `module.qualname`: from the type's own dict for those that a `class` statement made, from

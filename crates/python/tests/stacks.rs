@@ -4,14 +4,14 @@
 //! file, line and local variable must be the same. For every CPython under `~/.pyenv/versions` and
 //! `/usr/bin`; those that are missing are named, and with `CI=true` they are a failure.
 
-use memwhy_model::{Frame, Problems};
+use memwhy_model::{Addr, Frame, Problems};
 use memwhy_native::Images;
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::frames::Stacks;
 use memwhy_python::runtime::{self, InterpreterState};
 use memwhy_python::thread_names::thread_names;
 use memwhy_target::live::pages;
-use memwhy_target::{Process, View};
+use memwhy_target::{Fault, Memory, Process, View};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -141,6 +141,52 @@ fn check_locals(frame: &Frame, expected: &Value, label: &str) {
     said.sort_unstable();
     read.sort_unstable();
     assert_eq!(read, said, "{label}: {} line {:?}", frame.function, frame.line);
+}
+
+/// Memory in which one word in `one_in` is wrong.
+struct Garbled<'a> {
+    view: &'a View,
+    one_in: u64,
+    seed: u64,
+}
+
+impl Memory for Garbled<'_> {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+        self.view.read(addr, buf)?;
+        for (at, byte) in (addr.0..).zip(buf) {
+            let mixed = ((at / 8) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+            if mixed.is_multiple_of(self.one_in) {
+                *byte ^= mixed.to_le_bytes()[0];
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn garbled_memory_ends_in_problems_and_not_in_a_panic() {
+    let pythons = pythons();
+    for python in pythons.iter().step_by(3).chain(pythons.last()) {
+        let (running, _) = start(python, "wait");
+        let seen = look(running.0.id());
+        let mut problems = Problems::default();
+        for seed in 0..40 {
+            let garbled = Garbled { view: &seen.view, one_in: 20 + 10 * seed, seed };
+            let found = runtime::interpreters(&garbled, &seen.python, &mut problems);
+            let mut stacks = Stacks::new(&garbled, &seen.python.layouts);
+            for interpreter in found.iter().chain(&seen.interpreters) {
+                let names = interpreter.modules.map(|modules| {
+                    thread_names(&garbled, &seen.python.layouts, modules).unwrap_or_default()
+                });
+                assert!(names.is_none_or(|names| names.len() < 1 << 17));
+                for thread in &interpreter.threads {
+                    let stack = stacks.of(thread.state, MOST_FRAMES, &mut problems);
+                    assert!(stack.len() <= MOST_FRAMES);
+                }
+            }
+        }
+        assert!(!problems.is_empty(), "{}", python.display());
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! visits and, rarely, a number that looks so: 2 in 10,000 where it was measured.
 
 use super::Kind;
-use crate::layout::tables::dict_values::ValuesHeader;
 use crate::object::Object;
 use memwhy_model::Addr;
 use memwhy_target::Fault;
@@ -24,20 +23,9 @@ impl Kind for Any {
     }
 }
 
-/// `object.__sizeof__`, with the values that lie inside since 3.13 (`_PyInlineValuesSize`).
+/// `object.__sizeof__`. Values that lie inside since 3.13 are not in it, though in the block.
 pub(super) fn shallow(object: &Object<'_>) -> Result<u64, Fault> {
-    Ok(object.basic_size()? + inline_values(object))
-}
-
-fn inline_values(object: &Object<'_>) -> u64 {
-    let (layouts, values) = (object.layouts, object.ty.shared_values);
-    if !layouts.pre_header.has_inline_values(object.ty.flags) {
-        return 0;
-    }
-    match layouts.dict_values.map(|fields| fields.header) {
-        Some(ValuesHeader::Front { .. }) => values.next_multiple_of(8) + (values + 1) * 8,
-        Some(ValuesHeader::Behind) | None => 0,
-    }
+    object.basic_size()
 }
 
 /// The words from `start` to `end`, without the list of weak references, and the attributes that

@@ -44,7 +44,7 @@ pub(super) fn shallow(object: &Object<'_>) -> Result<u64, Fault> {
             let values = Addr(object.word(ma_values.offset)?);
             let Some(keys) = keys_of(object.memory, object.layouts, keys)? else { return Ok(own) };
             let mut size = own;
-            if values.0 != 0 && !embedded(object, values)? {
+            if values.0 != 0 {
                 size += keys.room() * 8;
             }
             // A table that is shared is counted with nobody.

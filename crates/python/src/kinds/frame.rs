@@ -27,8 +27,8 @@ impl Kind for Frame {
     fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
         let fields = &object.layouts.frame_object;
         match fields.content {
-            FrameContent::Here { code, .. } => {
-                Ok(fields.size + slots(object, Addr(object.word(code.offset)?))? * 8)
+            FrameContent::Here { code, localsplus, .. } => {
+                Ok(localsplus.offset + slots(object, Addr(object.word(code.offset)?))? * 8)
             }
             FrameContent::Elsewhere { frame, own } => {
                 let Some(inner) = object.layouts.interpreter_frame else {
@@ -47,7 +47,7 @@ impl Kind for Frame {
         match fields.content {
             FrameContent::Here { localsplus, .. } => {
                 any::fields(object, start, localsplus.offset, each)?;
-                let room = self.shallow(object)?.saturating_sub(fields.size) / 8;
+                let room = self.shallow(object)?.saturating_sub(localsplus.offset) / 8;
                 object.pointers(object.addr.at(localsplus.offset), room, each)
             }
             // A frame that outlives its call carries its variables; one of a running call points

@@ -11,6 +11,7 @@ mod any;
 mod array;
 mod byte_array;
 mod code;
+mod datetime;
 mod deque;
 mod dict;
 mod flat;
@@ -69,6 +70,7 @@ static KINDS: &[&dyn Kind] = &[
     &str::STR,
     &int::INT,
     &flat::FLAT,
+    &datetime::DATETIME,
     &list::LIST,
     &set::SET,
     &type_::TYPE,
@@ -119,9 +121,9 @@ pub(crate) fn before_object(layouts: &Layouts, object: &Object<'_>) -> u64 {
                 0
             }
         }
-        // 3.11 asks the type alone, also of objects that have nothing before them.
-        DictAndValues { .. } => object.ty.pre,
-        DictOrValues { .. } | Dict { .. } => {
+        // 3.11 and 3.12 ask the type alone, also of objects that have nothing before them.
+        DictAndValues { .. } | DictOrValues { .. } => object.ty.pre,
+        Dict { .. } => {
             if collected() {
                 object.ty.pre
             } else {
