@@ -167,7 +167,7 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
     let stacks = pointers.filter_map(|pointer| view.maps().find(pointer));
     let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
     let mut ranges: Vec<_> =
-        stacks.chain(main).filter(|m| m.anonymous()).map(|m| m.range()).collect();
+        stacks.chain(main).filter(|m| m.anonymous()).map(memwhy_target::Mapping::range).collect();
     ranges.sort_unstable();
     ranges.dedup();
     for range in ranges {

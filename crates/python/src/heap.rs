@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 
 /// Bytes of an object that are read at once; the fields of larger ones are read when asked for.
-const HEAD: u64 = 512;
+const HEAD: usize = 512;
 
 /// The objects of a process, and which memory is theirs.
 #[derive(Debug)]
@@ -182,7 +182,9 @@ impl Finder<'_> {
     /// Where in its block an object begins is dictated by its type, so at most one place fits.
     fn classify(&mut self, addr: Addr, bytes: &[u8], room: u64) -> Option<(Addr, TypeId, Flags)> {
         let gc = self.layouts.pre_header.gc_head;
-        for pre in [gc, 0, gc + 16] {
+        // Nothing before the object is tried first: the digits of an integer may be the address of
+        // a type (`id(int)`), where the words before an object never are.
+        for pre in [0, gc, gc + 16] {
             let at = usize::try_from(pre).ok()?;
             let Some(object) = bytes.get(at..) else { continue };
             let Some(Some(ty)) = self.layouts.object.ob_type.from(object) else { continue };
@@ -314,10 +316,10 @@ impl Reader<'_> {
                 continue;
             };
             let addr = graph.addr(id);
-            let mut head = [0; HEAD as usize];
-            let head = self.head(addr, info, &mut head);
+            let mut first = [0; HEAD];
+            let bytes = self.head(addr, info, &mut first);
             let object =
-                Object { memory: self.memory, layouts: self.layouts, ty: info, addr, head };
+                Object { memory: self.memory, layouts: self.layouts, ty: info, addr, head: bytes };
             let before = kinds::before_object(self.layouts, &object);
             let shallow = info.kind.shallow(&object);
             let mut each = |to: Addr| match self.index.find(graph, to) {
@@ -344,8 +346,8 @@ impl Reader<'_> {
     }
 
     /// The first bytes of an object: as many as its type says, less where memory ends before.
-    fn head<'b>(&self, addr: Addr, info: &TypeInfo, buf: &'b mut [u8; HEAD as usize]) -> &'b [u8] {
-        for len in [info.basicsize.clamp(32, HEAD), self.layouts.object.size] {
+    fn head<'b>(&self, addr: Addr, info: &TypeInfo, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
+        for len in [info.basicsize.clamp(32, HEAD as u64), self.layouts.object.size] {
             let len = usize::try_from(len).unwrap_or(0);
             if buf.get_mut(..len).is_some_and(|part| self.memory.read(addr, part).is_ok()) {
                 return buf.get(..len).unwrap_or_default();

@@ -160,25 +160,25 @@ fn scan_memory(
     len: u64,
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Fault> {
-    const PIECE: u64 = 4096;
+    const PIECE: usize = 4096;
     if len > SCANNED {
         return Err(Fault::too_long(start));
     }
-    let mut buf = [0; PIECE as usize];
+    let mut buf = [0; PIECE];
     let mut done = 0;
     while done < len {
-        let piece = usize::try_from(PIECE.min(len - done)).unwrap_or(0);
+        let piece = usize::try_from((PIECE as u64).min(len - done)).unwrap_or(0);
         let piece = buf.get_mut(..piece).unwrap_or_default();
         memory.read(start.at(done), piece)?;
         each(piece);
-        done += PIECE;
+        done += PIECE as u64;
     }
     Ok(())
 }
 
 /// Hands out `word` if it can be the address of an object or of a block.
 fn pointer(word: u64, each: &mut dyn FnMut(Addr)) {
-    if word % 8 == 0 && (0x1_0000..1 << 47).contains(&word) {
+    if word.is_multiple_of(8) && (0x1_0000..1 << 47).contains(&word) {
         each(Addr(word));
     }
 }

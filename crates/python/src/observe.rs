@@ -2,13 +2,15 @@
 
 use crate::alloc::pymalloc::{self, Pymalloc};
 use crate::find::{self, Interpreter, Refusal};
+use crate::frames::Stacks;
 use crate::heap::{self, Heap, Index, Places};
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
+use crate::thread_names::thread_names;
 use crate::{gc, roots};
 use memwhy_model::{
-    Addr, AddrRange, Case, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind, Problems,
-    PythonAbout, ThreadFacts,
+    Addr, AddrRange, Case, Frame, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
+    Problems, PythonAbout, ThreadFacts, ThreadState,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -17,6 +19,8 @@ use rustc_hash::FxHashMap;
 
 /// Chunks of the stack that Python frames lie on, of one thread.
 const MOST_STACK_CHUNKS: usize = 1 << 16;
+/// Frames of one thread; deeper recursion is cut, and noted.
+const MOST_FRAMES: usize = 10_000;
 /// Rows of the tables that name what pins memory.
 const PINS_NAMED: usize = 8;
 
@@ -28,6 +32,10 @@ pub struct Python {
     pymalloc: Pymalloc,
     heap: Heap,
     gc: Option<GcFacts>,
+    /// The frames of each thread, in the order of `interpreters`.
+    frames: Vec<Vec<Frame>>,
+    /// Names of threads, by `threading.get_ident()`.
+    names: FxHashMap<u64, String>,
     /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
     own: Vec<AddrRange>,
     index: Index,
@@ -63,8 +71,8 @@ impl Python {
         let (mut builder, mut heap) =
             heap::walk(view, &layouts, interpreter.type_type, &places, problems);
         let modules = interpreters.first().and_then(|state| state.modules);
-        let named = roots::collect(view, &layouts, builder.graph(), &heap, modules);
-        builder.roots(named);
+        let roots = roots::collect(view, &layouts, builder.graph(), &heap, modules);
+        builder.roots(roots);
         heap.graph = builder.finish(heap.rows());
         let main = interpreters.first();
         let gc = main
@@ -72,7 +80,14 @@ impl Python {
             .and_then(|state| gc::facts(view, &layouts, state, &heap.graph, problems));
         let index = Index::of(&heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);
-        let mut python = Self { interpreter, interpreters, pymalloc, heap, gc, own, index };
+        let mut stacks = Stacks::new(view, &layouts);
+        let threads = interpreters.iter().flat_map(|state| &state.threads);
+        let frames = threads.map(|thread| stacks.of(thread.state, MOST_FRAMES, problems)).collect();
+        let names = modules
+            .and_then(|modules| thread_names(view, &layouts, modules).ok())
+            .unwrap_or_default();
+        let mut python =
+            Self { interpreter, interpreters, pymalloc, heap, gc, frames, names, own, index };
         python.name_sparse_pools();
         Ok(python)
     }
@@ -180,13 +195,21 @@ impl Python {
 
     /// Adds what Python knows of its threads to what the kernel does.
     pub fn join_threads(&self, native: &[Thread], threads: &mut [ThreadFacts]) {
-        for python in self.interpreters.iter().flat_map(|state| &state.threads) {
+        let known = self.interpreters.iter().flat_map(|state| &state.threads);
+        for (python, frames) in known.zip(&self.frames) {
             // Python knows the numbers of its own pid namespace, we those of ours.
             let tid = native.iter().find(|thread| Some(thread.inner_tid) == python.tid);
             let Some(tid) = tid.map(|thread| thread.tid) else { continue };
             let Some(facts) = threads.iter_mut().find(|facts| facts.tid == tid) else { continue };
             facts.is_python = true;
             facts.holds_gil = python.holds_gil;
+            facts.frames.clone_from(frames);
+            if let Some(name) = self.names.get(&python.ident) {
+                facts.name.clone_from(name);
+            }
+            if python.holds_gil && self.gc.as_ref().is_some_and(|gc| gc.collecting) {
+                facts.state = ThreadState::Gc;
+            }
         }
     }
 
@@ -219,16 +242,14 @@ fn walk_pymalloc(
         Some(array) => (Some(array), "the interpreter's state"),
         None => (pymalloc::find_array(view, layouts, &python.data), "its arenas and pools"),
     };
-    match array {
-        Some(array) => Pymalloc::walk(view, layouts, array, found_by, problems),
-        None => {
-            // With PYTHONMALLOC=malloc there is none, and then no pool either.
-            problems.note(ProblemKind::CalibrationFailed, || {
-                "pymalloc's arenas were not found (PYTHONMALLOC=malloc has none)".into()
-            });
-            Pymalloc::default()
-        }
+    if let Some(array) = array {
+        return Pymalloc::walk(view, layouts, array, found_by, problems);
     }
+    // With PYTHONMALLOC=malloc there is none, and then no pool either.
+    problems.note(ProblemKind::CalibrationFailed, || {
+        "pymalloc's arenas were not found (PYTHONMALLOC=malloc has none)".into()
+    });
+    Pymalloc::default()
 }
 
 /// Writable anonymous memory that may hold objects, where malloc's chunks cannot tell which.

@@ -119,12 +119,9 @@ impl Out {
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
         let path = self.path.clone();
-        let written = match &path {
-            Some(path) => File::create(path).and_then(|mut file| file.write_all(text.as_bytes())),
-            None => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
-            }
+        let written = if let Some(path) = &path { File::create(path).and_then(|mut file| file.write_all(text.as_bytes())) } else {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
         };
         written.map_err(|error| Failure::Write { path, error })
     }

@@ -7,7 +7,7 @@ use crate::layout::Layouts;
 use crate::object::Object;
 use crate::types::TypeInfo;
 use memwhy_model::Addr;
-use memwhy_target::Fault;
+use memwhy_target::{Fault, MemoryExt};
 
 #[derive(Debug)]
 pub(super) struct DateTime;
@@ -28,8 +28,8 @@ impl Kind for DateTime {
 
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         // `_PyTZINFO_HEAD`: the hash, then whether there is a time zone.
-        let flag = object.layouts.object.size + 8;
-        if object.word(flag)? & 0xff == 0 {
+        let flag = object.addr.at(object.layouts.object.size + 8);
+        if object.memory.u8(flag)? == 0 {
             return Ok(());
         }
         let end = object.ty.basicsize;
