@@ -8,6 +8,9 @@ what is seen from outside can be compared with what it says of itself:
     trim               malloc_trim(0), with RSS before and after (summed from smaps)
     mallinfo2          glibc's own count of its heap
     debugmallocstats   CPython's own count of its small-object allocator
+    stats-into FIFO    the same as text, written to FIFO by this process itself: answers once the
+                       pipe is full, so that it stands still in its first write until somebody
+                       reads, and answers again when all is written
     truth PATH [edges=1]   every object of this process, written to PATH (see oracle.py)
     hold COMMAND ...   answers COMMAND (one of the three before) from a forked copy and then stays
                        as it was at the fork, byte for byte, until the next line, which is `resume`
@@ -71,6 +74,9 @@ def serve(live_bytes, cause, shape, **more):
     while True:
         words = read_line(pending).split()
         if not words:
+            continue
+        if words[0] == "stats-into" and len(words) == 2:
+            say(lambda: stats_into(words[1]))
             continue
         hold = words[0] == "hold"
         answer = answer_to(words[hold:], heart)
@@ -203,6 +209,34 @@ def mallinfo2():
         return {"error": "this libc has no mallinfo2"}
     info = MALLINFO2()
     return {name: getattr(info, name) for name in MALLINFO if name != "usmblks"}
+
+
+def stats_into(path):
+    """sys._debugmallocstats() by a process that cannot go on.
+
+    What it counts is what was there while it stood: it allocates nothing, but `debugmallocstats`
+    does before it gets there, and so is off by its own few objects.
+    """
+    pipe = os.open(path, os.O_WRONLY)
+    stderr = os.dup(2)
+    os.set_blocking(pipe, False)
+    junk = b"." * 4095 + b"\n"  # one slot of the pipe each
+    filled = 0
+    try:
+        while True:
+            filled += os.write(pipe, junk)
+    except BlockingIOError:
+        pass
+    os.set_blocking(pipe, True)
+    write(json.dumps({"filled": filled}).encode() + b"\n")
+    os.dup2(pipe, 2)
+    try:
+        sys._debugmallocstats()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(pipe)
+    return {"written": True}
 
 
 def debugmallocstats():

@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod layout;
+mod tidy;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask layout dump [VERSION] ELF...  extract the structs of the tables from debug information
 cargo xtask layout check                  compare every table with every dump in testdata/dwarf
-cargo xtask layout show STRUCT            print a struct over all dumps";
+cargo xtask layout show STRUCT            print a struct over all dumps
+cargo xtask tidy                          check the rules that no compiler checks";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
         ["layout", "dump", files @ ..] if !files.is_empty() => layout::dump::run(files),
         ["layout", "check"] => layout::check::run(),
         ["layout", "show", name] => layout::show::run(name),
+        ["tidy"] => tidy::run(),
         _ => Err(HELP.to_owned()),
     };
     match done {

@@ -70,6 +70,14 @@ impl Residency {
         self.within(AddrRange::sized(addr, 1)).next().map(|run| run.state)
     }
 
+    /// Where the run of present pages of one state ends that `addr` lies in.
+    #[must_use]
+    pub fn run_end(&self, addr: Addr) -> Option<Addr> {
+        let after = self.runs.partition_point(|run| run.range.end <= addr);
+        let run = self.runs.get(after)?;
+        run.range.contains(addr).then_some(run.range.end)
+    }
+
     /// How many bytes of `range` are resident, zero pages left out as RSS leaves them out.
     #[must_use]
     pub fn resident(&self, range: AddrRange) -> u64 {

@@ -222,7 +222,6 @@ fn version_text(bytes: &[u8]) -> Option<Version> {
         let text = std::str::from_utf8(bytes.get(start..end)?).unwrap_or_default();
         if text.bytes().filter(|byte| *byte == b'.').count() == 2
             && let Ok(version) = text.parse::<Version>()
-            && matches!(version.major, 2 | 3)
         {
             return Some(version);
         }

@@ -1,13 +1,14 @@
 //! What did the target's memory hold at the moment of the copy, kept small?
 //!
-//! Copied pages are one stream, cut into slabs; extents say which addresses are where in it. Once
-//! the target runs again, [`Captured::pack`] compresses the stream in place, block by block, so
-//! that the copy and what is built from it stay below the size of what was copied: the machine of
-//! a process that has grown has no memory to spare.
+//! Copied pages are one stream, cut into slabs; extents say which addresses are where in it. A
+//! [`Packer`] compresses slabs beside the copier and after it, so that the copy and what is built
+//! from it stay below the size of what was copied: the machine of a process that has grown has no
+//! memory to spare.
 
 use crate::memory::{Fault, FaultKind, Memory};
 use memwhy_model::{Addr, AddrRange};
-use std::sync::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One allocation of ours: large enough for the allocator to return it when it is dropped.
 pub(crate) const SLAB: usize = 1 << 20;
@@ -17,7 +18,7 @@ const BLOCK: usize = 16 << 10;
 /// Expanded blocks kept: 8 MiB.
 const CACHED: usize = 512;
 /// Copies below this size stay as they are.
-const WORTH_PACKING: usize = 48 << 20;
+const WORTH_PACKING: u64 = 48 << 20;
 
 /// Addresses that were copied, and where in the stream their bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,28 +81,22 @@ impl Captured {
         self.extents.iter().map(|extent| extent.range)
     }
 
-    /// Compresses the copy, on two threads, giving memory back as it goes.
-    pub fn pack(&mut self) {
-        let Store::Raw(slabs) = &mut self.store else { return };
-        if slabs.iter().map(Vec::len).sum::<usize>() < WORTH_PACKING {
-            return;
+    /// Takes extents in ascending order and the stream that was packed while it was copied.
+    pub(crate) fn packed(extents: Vec<Extent>, parts: Vec<PackedPart>) -> Self {
+        let mut slabs = Vec::new();
+        let mut by_slab: Vec<(usize, Vec<Place>)> = Vec::new();
+        for part in parts {
+            let shift = u32::try_from(slabs.len()).unwrap_or(u32::MAX);
+            slabs.extend(part.slabs);
+            for (n, mut places) in part.places {
+                places.iter_mut().for_each(|place| place.slab = place.slab.saturating_add(shift));
+                by_slab.push((n, places));
+            }
         }
-        let slabs = std::mem::take(slabs);
-        let half = slabs.len() / 2;
-        let mut first = slabs;
-        let second = first.split_off(half);
-        let (a, b) = std::thread::scope(|scope| {
-            let other = scope.spawn(move || pack_slabs(second));
-            (pack_slabs(first), other.join())
-        });
-        let (mut slabs, mut blocks) = a;
-        // A panic there would be ours, and all of the copy would be gone with it.
-        let (more, places) = b.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let shift = u32::try_from(slabs.len()).unwrap_or(u32::MAX);
-        slabs.extend(more);
-        blocks.extend(places.into_iter().map(|p| Place { slab: p.slab + shift, ..p }));
+        by_slab.sort_unstable_by_key(|(n, _)| *n);
+        let blocks = by_slab.into_iter().flat_map(|(_, places)| places).collect();
         let cache = (0..CACHED).map(|_| Mutex::default()).collect();
-        self.store = Store::Packed(Packed { slabs, blocks, cache });
+        Self { extents, store: Store::Packed(Packed { slabs, blocks, cache }) }
     }
 
     /// Copies out of the stream.
@@ -129,7 +124,7 @@ impl Packed {
             return copy_part(stored, at % BLOCK, buf);
         }
         let slot = self.cache.get(block % CACHED)?;
-        let mut slot = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.block != Some(block) {
             slot.block = None;
             slot.bytes.resize(BLOCK, 0);
@@ -147,23 +142,114 @@ fn copy_part(from: &[u8], at: usize, buf: &mut [u8]) -> Option<usize> {
     (taken > 0).then_some(taken)
 }
 
-fn pack_slabs(slabs: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Place>) {
-    let mut packed: Vec<Vec<u8>> = Vec::new();
-    let mut places = Vec::new();
-    let mut buf = vec![0; lz4_flex::block::get_maximum_output_size(BLOCK)];
-    for slab in slabs {
+/// Compresses slabs while others are still being copied, and hands them back to be filled again.
+///
+/// The copier fills slabs and lets the target go as soon as the last is full; the packer works
+/// beside it and then, with the copier's help, through what is left.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Slabs to pack, each with its place in the stream.
+    full: VecDeque<(usize, Vec<u8>)>,
+    /// Slabs to fill again.
+    empty: Vec<Vec<u8>>,
+    /// Whether the copy is complete.
+    closed: bool,
+}
+
+/// What one thread packed.
+#[derive(Debug, Default)]
+pub(crate) struct PackedPart {
+    slabs: Vec<Vec<u8>>,
+    /// The blocks of each slab of the stream.
+    places: Vec<(usize, Vec<Place>)>,
+}
+
+impl Packer {
+    /// Whether packing `len` bytes is worth the work.
+    pub(crate) const fn worth_it(len: u64) -> bool {
+        len >= WORTH_PACKING
+    }
+
+    /// Hands over the slab number `n` of the stream.
+    pub(crate) fn push(&self, n: usize, slab: Vec<u8>) {
+        self.lock().full.push_back((n, slab));
+        self.changed.notify_one();
+    }
+
+    /// A slab that was packed and can be filled again.
+    pub(crate) fn empty(&self) -> Option<Vec<u8>> {
+        self.lock().empty.pop()
+    }
+
+    /// Packs one slab that waits, if any does, into `part`; returns it to be filled again.
+    pub(crate) fn pack_one(&self, part: &mut PackedPart) -> Option<Vec<u8>> {
+        let (n, slab) = self.lock().full.pop_front()?;
+        part.add(n, &slab);
+        Some(slab)
+    }
+
+    /// Says that no slab follows.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.empty = Vec::new();
+        self.changed.notify_all();
+    }
+
+    /// Packs slabs until none is left and none follows.
+    pub(crate) fn work(&self, mut part: PackedPart) -> PackedPart {
+        while let Some((n, slab)) = self.next() {
+            part.add(n, &slab);
+            let mut queue = self.lock();
+            // Once the target runs nobody waits for slabs: their memory goes back.
+            if !queue.closed {
+                queue.empty.push(slab);
+            }
+        }
+        part
+    }
+
+    fn next(&self) -> Option<(usize, Vec<u8>)> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(slab) = queue.full.pop_front() {
+                return Some(slab);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PackedPart {
+    /// Packs the slab number `n` of the stream.
+    fn add(&mut self, n: usize, slab: &[u8]) {
+        let mut buf = [0; lz4_flex::block::get_maximum_output_size(BLOCK)];
+        let mut places = Vec::with_capacity(SLAB / BLOCK);
         for block in slab.chunks(BLOCK) {
             // A block that hardly shrinks is kept as it is: reading it then costs nothing.
             let bytes = match lz4_flex::block::compress_into(block, &mut buf) {
                 Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => &buf[..len],
                 _ => block,
             };
-            let full = packed.last().is_none_or(|last| last.len() + bytes.len() > last.capacity());
+            let full = self.slabs.last().is_none_or(|s| s.len() + bytes.len() > s.capacity());
             if full {
-                packed.push(Vec::with_capacity(SLAB));
+                self.slabs.push(Vec::with_capacity(SLAB));
             }
-            let slab = packed.len() - 1;
-            let Some(out) = packed.last_mut() else { continue };
+            let slab = self.slabs.len() - 1;
+            let Some(out) = self.slabs.last_mut() else { continue };
             places.push(Place {
                 slab: u32::try_from(slab).unwrap_or(u32::MAX),
                 offset: u32::try_from(out.len()).unwrap_or(u32::MAX),
@@ -171,8 +257,8 @@ fn pack_slabs(slabs: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Place>) {
             });
             out.extend_from_slice(bytes);
         }
+        self.places.push((n, places));
     }
-    (packed, places)
 }
 
 impl Memory for Captured {
@@ -199,11 +285,11 @@ impl Memory for Captured {
 
 #[cfg(test)]
 mod tests {
-    use super::{Captured, Extent, SLAB};
+    use super::{Captured, Extent, PackedPart, Packer, SLAB};
     use crate::memory::{Memory, MemoryExt};
     use memwhy_model::{Addr, AddrRange};
 
-    fn sample(slabs: usize) -> Captured {
+    fn sample(slabs: usize, packed: bool) -> Captured {
         let fill =
             |n: usize| (0..SLAB).map(move |i| u8::try_from((i / 64 + n) % 251).expect("small"));
         let slabs: Vec<Vec<u8>> = (0..slabs).map(|n| fill(n).collect()).collect();
@@ -213,14 +299,24 @@ mod tests {
             Extent { range: AddrRange::sized(Addr(0x13_000), 0x1000), stream: None },
             Extent { range: AddrRange::sized(Addr(0x20_000), len - 0x3000), stream: Some(0x3000) },
         ];
-        Captured::new(extents, slabs)
+        if !packed {
+            return Captured::new(extents, slabs);
+        }
+        let packer = Packer::default();
+        let parts = std::thread::scope(|scope| {
+            let other = scope.spawn(|| packer.work(PackedPart::default()));
+            for (n, slab) in slabs.into_iter().enumerate() {
+                packer.push(n, slab);
+            }
+            packer.close();
+            vec![packer.work(PackedPart::default()), other.join().expect("no panic")]
+        });
+        Captured::packed(extents, parts)
     }
 
     #[test]
     fn packing_changes_no_byte() {
-        let raw = sample(64);
-        let mut packed = sample(64);
-        packed.pack();
+        let (raw, packed) = (sample(64, false), sample(64, true));
         let mut at = Addr(0x20_001);
         while at.0 < 0x20_000 + 60 * SLAB as u64 {
             assert_eq!(raw.bytes(at, 40_000, 1 << 20), packed.bytes(at, 40_000, 1 << 20));
@@ -230,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_read_goes_on_into_the_next_extent_and_not_over_a_hole() {
-        let memory = sample(1);
+        let memory = sample(1, false);
         let mut buf = [1; 16];
         assert!(memory.read(Addr(0x12_ff8), &mut buf).is_ok());
         assert_eq!(buf[8..], [0; 8]);

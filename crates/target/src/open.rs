@@ -1,6 +1,7 @@
 //! Why can a target not be read, and what helps?
 
 use std::fmt;
+use std::time::Duration;
 
 /// A target could not be opened. Each kind has a cause and a way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub enum OpenError {
         /// The number asked for.
         pid: u32,
     },
+    /// The copy took longer than it may; the process was let go.
+    TooSlow {
+        /// The number asked for.
+        pid: u32,
+        /// How long it may take.
+        patience: Duration,
+    },
 }
 
 impl OpenError {
@@ -68,6 +76,7 @@ impl OpenError {
             | Self::OtherMachine { .. } => 3,
             Self::NotPermitted { .. } => 4,
             Self::Gone { .. } => 5,
+            Self::TooSlow { .. } => 1,
         }
     }
 
@@ -87,6 +96,9 @@ impl OpenError {
                 "memwhy reads 64-bit x86 processes; `memwhy maps` needs no more than /proc".into()
             }
             Self::NotPermitted { advice, .. } => advice.clone(),
+            Self::TooSlow { pid, .. } => format!(
+                "`memwhy {pid} --max-pause 60s`, or without a stop: `memwhy {pid} --pause none`"
+            ),
             Self::Gone { .. } => "start again with the pid of a process that lives on".into(),
         }
     }
@@ -106,6 +118,11 @@ impl fmt::Display for OpenError {
             Self::NotPermitted { pid, why, .. } => {
                 write!(f, "the memory of process {pid} cannot be read: {why}")
             }
+            Self::TooSlow { pid, patience } => write!(
+                f,
+                "copying process {pid} took more than --max-pause {} s; it was let go",
+                patience.as_secs_f64()
+            ),
             Self::Gone { pid } => write!(f, "process {pid} went away while it was read"),
         }
     }

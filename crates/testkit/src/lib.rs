@@ -2,6 +2,7 @@
 //!
 //! * [`interpreters`], [`require`]: every CPython of this machine;
 //! * [`Workload`]: a Python program that went wrong on purpose, running and waiting;
+//! * [`Turn`]: the right to run something heavy, so that few do at once;
 //! * [`Truth`]: what objects such a program has by its own account;
 //! * [`Mem`], [`Flaky`]: memory without a process, and memory that fails now and then.
 //!
@@ -11,9 +12,11 @@
 pub mod interpreters;
 pub mod mem;
 pub mod truth;
+pub mod turns;
 pub mod workload;
 
 pub use interpreters::{Interpreter, interpreters, require};
 pub use mem::{Flaky, Mem, Mishap};
 pub use truth::{Truth, TruthType};
+pub use turns::Turn;
 pub use workload::{Workload, script};

@@ -4,7 +4,8 @@
 //! the cure that the verdict names, and explains it again. The program ends with its standard
 //! input, so it does not outlive us whatever we die of.
 
-use super::common::{ColorChoice, Failure, Out};
+use super::failure::Failure;
+use super::output::{ColorChoice, Out};
 use crate::Options;
 use clap::Args;
 use memwhy_model::Bytes;

@@ -1,6 +1,7 @@
 //! `memwhy doctor [PID]`: which reads would work and, if not, what mends it?
 
-use super::common::{Failure, Out};
+use super::failure::Failure;
+use super::output::Out;
 use clap::Args;
 use memwhy_target::{Access, Process};
 use std::fmt::Write as _;

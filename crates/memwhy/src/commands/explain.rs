@@ -1,7 +1,9 @@
 //! `memwhy PID`: what is the memory, which cause holds, what to do?
 
-use super::common::{Failure, Out, done};
-use super::{EXIT_CAUSE_HOLDS, Target};
+use super::EXIT_CAUSE_HOLDS;
+use super::failure::Failure;
+use super::output::{Out, done};
+use super::target::Target;
 use clap::Args;
 
 /// See the [module](self).

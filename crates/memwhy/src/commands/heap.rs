@@ -1,7 +1,8 @@
 //! `memwhy heap PID`: which types have how many objects, and how big are they?
 
-use super::Target;
-use super::common::{Failure, Out, done};
+use super::failure::Failure;
+use super::output::{Out, done};
+use super::target::Target;
 use clap::{Args, ValueEnum};
 use memwhy_reason::analyses::By;
 

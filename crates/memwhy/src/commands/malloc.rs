@@ -1,7 +1,8 @@
 //! `memwhy malloc PID`: what do malloc and pymalloc keep, and what would a trim return?
 
-use super::Target;
-use super::common::{Failure, Out, done};
+use super::failure::Failure;
+use super::output::{Out, done};
+use super::target::Target;
 use clap::Args;
 
 /// See the [module](self).

@@ -1,7 +1,8 @@
 //! `memwhy maps PID`: which mapping is whose, and do they add up to RSS?
 
-use super::Target;
-use super::common::{Failure, Out, done};
+use super::failure::Failure;
+use super::output::{Out, done};
+use super::target::Target;
 use clap::Args;
 
 /// See the [module](self).

@@ -2,18 +2,21 @@
 //!
 //! A command is one file with its flags and their help, and one line in [`commands!`].
 
-mod common;
 mod demo;
 mod doctor;
 mod explain;
+mod failure;
 mod heap;
 mod malloc;
 mod maps;
+mod output;
 mod ps;
 mod stacks;
+mod target;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use common::{Failure, Out};
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::Failure;
+use output::Out;
 use std::ffi::OsString;
 
 /// Exit status of a panic.
@@ -103,30 +106,4 @@ impl Cli {
             Err(failure) => failure.report(),
         }
     }
-}
-
-/// A target and how to read it: what all reading commands share.
-#[derive(Debug, Args)]
-struct Target {
-    /// Process to read
-    #[arg(value_name = "PID")]
-    pid: u32,
-    /// Print JSON instead of text
-    #[arg(long)]
-    json: bool,
-    /// Stop the process while its memory is copied, or read it as it runs (inexact)
-    #[arg(long, value_enum, default_value_t = common::PauseChoice::Auto)]
-    pause: common::PauseChoice,
-    /// Give up, and let the process go, when the copy takes longer: 200ms, 2s
-    #[arg(long, value_name = "TIME", value_parser = common::duration, default_value = "10s")]
-    max_pause: std::time::Duration,
-    /// Write to a file instead of the terminal
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<std::path::PathBuf>,
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t = common::ColorChoice::Auto)]
-    color: common::ColorChoice,
-    /// Print where the time went, on standard error
-    #[arg(short, long)]
-    verbose: bool,
 }

@@ -1,6 +1,7 @@
 //! `memwhy ps`: which Python processes are there, and who forked whom?
 
-use super::common::{Failure, Out};
+use super::failure::Failure;
+use super::output::Out;
 use clap::Args;
 use memwhy_model::Bytes;
 use memwhy_target::Process;

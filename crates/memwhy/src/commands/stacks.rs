@@ -1,7 +1,8 @@
 //! `memwhy stacks PID`: what is every thread doing?
 
-use super::Target;
-use super::common::{Failure, Out, done};
+use super::failure::Failure;
+use super::output::{Out, done};
+use super::target::Target;
 use clap::Args;
 use memwhy_report::text::StackOptions;
 

@@ -6,7 +6,7 @@
 //! resident are not touched, and pages that malloc keeps free are left out where the caller can
 //! name them ([`Skip`]).
 
-use crate::captured::{Captured, Extent, SLAB};
+use crate::captured::{Captured, Extent, PackedPart, Packer, SLAB};
 use crate::live::freeze::Freeze;
 use crate::live::maps::Maps;
 use crate::live::pages;
@@ -89,30 +89,31 @@ pub fn capture(
     let skipped = skip.ranges(&live);
     let plan = Plan::new(live.maps(), live.pages(), &skipped);
     timings.push(clock.lap("plan"));
-    let missing = ready.fill(process.pid, &plan);
-    process.find_stacks(&mut threads);
-    drop(frozen);
-    let pause_ms = match pause {
-        Pause::Stop => milliseconds(started.elapsed()),
-        Pause::None => 0.0,
+    let deadline = started + patience;
+    let mut pause_ms = 0.0;
+    // Runs once, when the last byte is copied: from then on nothing needs the target to stand still.
+    let copied = |threads: &mut Vec<Thread>| {
+        process.find_stacks(threads);
+        drop(frozen);
+        if pause == Pause::Stop {
+            pause_ms = milliseconds(started.elapsed());
+        }
+        timings.push(clock.lap("copy"));
     };
-    timings.push(clock.lap("copy"));
+    let copy = ready.fill(process.pid, &plan, deadline, || copied(&mut threads));
+    let Some((copy, missing)) = copy else {
+        return Err(OpenError::TooSlow { pid: process.pid, patience });
+    };
+    timings.push(clock.lap("pack"));
     if !process.alive() {
         return Err(OpenError::Gone { pid: process.pid });
     }
     for range in &missing {
-        problems
-            .note(ProblemKind::UnreadablePointer, || format!("page {range} could not be copied"));
+        problems.note(ProblemKind::UnreadablePointer, || format!("page {range} could not be copied"));
     }
-
-    let maps = live.maps().clone();
-    let pages = live.pages().clone();
-    let copied = Bytes(plan.len);
-    let mut copy = Captured::new(plan.without(&missing), ready.slabs);
-    copy.pack();
-    timings.push(clock.lap("pack"));
+    let (maps, pages) = (live.maps().clone(), live.pages().clone());
     let view = View::of_copy(process.clone(), maps, pages, copy);
-    let moment = Moment { pause, pause_ms, copied, torn_reads: 0 };
+    let moment = Moment { pause, pause_ms, copied: Bytes(plan.len), torn_reads: 0 };
     Ok(Capture { view, threads, moment, problems, timings })
 }
 
@@ -263,8 +264,11 @@ struct Slabs {
 }
 
 impl Slabs {
-    /// Allocates for `len` bytes and touches every page, so that nothing of it happens in the stop.
+    /// Allocates for a copy of `len` bytes and touches every page, so that nothing of it happens in
+    /// the stop. A copy that is packed on the way gets four fifths of that and no more: when they
+    /// are full the copier packs, too. That bounds our memory below what is copied.
     fn prepare(&mut self, len: u64) {
+        let len = if Packer::worth_it(len) { len / 5 * 4 } else { len };
         let count = usize::try_from(len.div_ceil(SLAB as u64)).unwrap_or(0);
         while self.slabs.len() < count {
             let mut slab = vec![0; SLAB];
@@ -278,32 +282,51 @@ impl Slabs {
         }
     }
 
-    /// Copies everything planned, on two threads; returns what could not be copied.
-    fn fill(&mut self, pid: u32, plan: &Plan) -> Vec<AddrRange> {
-        self.prepare(plan.len);
-        self.slabs.truncate(usize::try_from(plan.len.div_ceil(SLAB as u64)).unwrap_or(0));
-        if let Some(last) = self.slabs.last_mut() {
-            let used = usize::try_from(plan.len % SLAB as u64).unwrap_or(0);
-            if used > 0 {
-                last.truncate(used);
+    /// Copies everything planned and calls `done`, once; then packs what is not packed yet.
+    ///
+    /// Returns the copy and what could not be copied; `None`, the target let go, after `deadline`.
+    fn fill(
+        mut self,
+        pid: u32,
+        plan: &Plan,
+        deadline: Instant,
+        done: impl FnOnce(),
+    ) -> Option<(Captured, Vec<AddrRange>)> {
+        let count = usize::try_from(plan.len.div_ceil(SLAB as u64)).unwrap_or(0);
+        let mut missing = Vec::new();
+        let mut ready = std::mem::take(&mut self.slabs);
+        let mut next = |slab: Option<Vec<u8>>, n: usize| {
+            if Instant::now() > deadline {
+                return None;
             }
-        }
-        let half = self.slabs.len() / 2;
-        let (first, second) = self.slabs.split_at_mut(half);
-        let copy = |slabs: &mut [Vec<u8>], from: usize| {
-            let mut missing = Vec::new();
-            for (slab, n) in slabs.iter_mut().zip(from..) {
-                copy_slab(pid, &plan.slab(n), slab, &mut missing);
-            }
-            missing
+            let left = plan.len - (n * SLAB) as u64;
+            let mut slab = slab.unwrap_or_else(|| vec![0; SLAB]);
+            slab.resize(usize::try_from(left).unwrap_or(SLAB).min(SLAB), 0);
+            copy_slab(pid, &plan.slab(n), &mut slab, &mut missing);
+            Some(slab)
         };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| copy(first, 0));
-            let mut missing = copy(second, half);
-            missing.extend(other.join().unwrap_or_default());
-            missing.sort_unstable();
-            missing
-        })
+        if !Packer::worth_it(plan.len) {
+            let slabs: Option<Vec<_>> = (0..count).map(|n| next(ready.pop(), n)).collect();
+            done();
+            let slabs = slabs?;
+            return Some((Captured::new(plan.without(&missing), slabs), missing));
+        }
+        let packer = Packer::default();
+        let parts = std::thread::scope(|scope| {
+            let other = scope.spawn(|| packer.work(PackedPart::default()));
+            let mut own = PackedPart::default();
+            let complete = (0..count).all(|n| {
+                let slab = packer.empty().or_else(|| ready.pop());
+                let slab = slab.or_else(|| packer.pack_one(&mut own));
+                next(slab, n).map(|slab| packer.push(n, slab)).is_some()
+            });
+            done();
+            packer.close();
+            let parts = [packer.work(own), other.join().unwrap_or_default()];
+            complete.then(|| parts.into())
+        });
+        let copy = Captured::packed(plan.without(&missing), parts?);
+        Some((copy, missing))
     }
 }
 

@@ -131,8 +131,10 @@ impl Memory for View {
         }
         let (mut at, mut rest) = (addr, buf);
         while !rest.is_empty() {
-            let page = usize::try_from(4096 - at.0 % 4096).unwrap_or(4096);
-            let (now, later) = rest.split_at_mut(page.min(rest.len()));
+            // Of a run of present pages all at once, of others one by one.
+            let end = self.pages.run_end(at).unwrap_or_else(|| at.align_down(4096).at(4096));
+            let here = usize::try_from(end.0.saturating_sub(at.0)).unwrap_or(usize::MAX).max(1);
+            let (now, later) = rest.split_at_mut(here.min(rest.len()));
             self.read_piece(at, now)?;
             at = at.checked_add(now.len() as u64).ok_or(Fault::unmapped(at))?;
             rest = later;

@@ -6,7 +6,7 @@
 
 use super::layout::{FLAGS, HEADER, MIN_CHUNK, PREV_INUSE};
 use memwhy_model::{Addr, AddrRange};
-use memwhy_target::{Fault, Memory};
+use memwhy_target::{Fault, Memory, MemoryExt};
 
 /// What a chunk is to malloc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,35 +108,56 @@ pub enum End {
     Broken(Addr),
 }
 
-/// Reads chunk headers in address order, a page at a time.
+/// Bytes read at once: a system call each on a live process.
+const WINDOW: u64 = 64 << 10;
+
+/// Reads chunk headers in address order, many pages at a time.
 pub(super) struct Headers<'m> {
     memory: &'m dyn Memory,
-    page: Addr,
-    bytes: [u8; 4096],
-    valid: bool,
+    start: Addr,
+    bytes: Vec<u8>,
+    /// A window that cannot be read as a whole, because memory in it is not there.
+    refused: Option<Addr>,
 }
 
 impl<'m> Headers<'m> {
     pub(super) fn new(memory: &'m dyn Memory) -> Self {
-        Self { memory, page: Addr(0), bytes: [0; 4096], valid: false }
+        Self { memory, start: Addr(0), bytes: Vec::new(), refused: None }
     }
 
     /// The word at `addr`, 8-aligned.
     pub(super) fn word(&mut self, addr: Addr) -> Result<u64, Fault> {
-        let page = addr.align_down(4096);
-        if !self.valid || page != self.page {
-            self.valid = self.memory.read(page, &mut self.bytes).is_ok();
-            self.page = page;
+        if let Some(word) = self.known(addr) {
+            return Ok(word);
         }
-        if self.valid {
-            let at = usize::try_from(addr.0 & 4095).unwrap_or(0);
-            if let Some(word) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-                return Ok(u64::from_le_bytes(*word));
-            }
+        // Large windows first; around what is not there (freed pages, the end) by the page.
+        let large = addr.align_down(WINDOW);
+        if self.refused != Some(large) && self.fill(large, WINDOW).is_err() {
+            self.refused = Some(large);
         }
-        let mut word = [0; 8];
-        self.memory.read(addr, &mut word)?;
-        Ok(u64::from_le_bytes(word))
+        if self.refused == Some(large) {
+            let _ = self.fill(addr.align_down(4096), 4096);
+        }
+        match self.known(addr) {
+            Some(word) => Ok(word),
+            None => self.memory.u64(addr),
+        }
+    }
+
+    fn fill(&mut self, start: Addr, len: u64) -> Result<(), Fault> {
+        self.bytes.resize(usize::try_from(len).unwrap_or(0), 0);
+        self.start = start;
+        let read = self.memory.read(start, &mut self.bytes);
+        if read.is_err() {
+            self.bytes.clear();
+        }
+        read
+    }
+
+    fn known(&self, addr: Addr) -> Option<u64> {
+        let at = usize::try_from(addr.checked_since(self.start)?).ok()?;
+        let word = self.bytes.get(at..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*word))
     }
 }
 

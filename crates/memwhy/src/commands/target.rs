@@ -1,13 +1,12 @@
-//! How do commands read a target, print, and fail?
+//! Which process is it, and how is it to be read?
 
-use super::Target;
+use super::failure::Failure;
+use super::output::ColorChoice;
 use crate::{OpenError, Options};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,114 +21,30 @@ pub(super) enum PauseChoice {
     None,
 }
 
-/// When to use colours.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum ColorChoice {
-    Auto,
-    Always,
-    Never,
-}
-
-/// Why a command failed, with the exit status that says so.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The target could not be read.
-    Open(OpenError),
-    /// It is a process, but not one of Python.
-    NotPython { pid: u32, why: String },
-    /// We could not write.
-    Write { path: Option<PathBuf>, error: io::Error },
-    /// Something else of ours, with what to try.
-    Other { what: String, advice: String },
-}
-
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        Self::Open(error)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(error) => error.fmt(f),
-            Self::NotPython { pid, why } => write!(f, "process {pid}: {why}"),
-            Self::Write { path: Some(path), error } => {
-                write!(f, "cannot write {}: {error}", path.display())
-            }
-            Self::Write { path: None, error } => write!(f, "cannot write: {error}"),
-            Self::Other { what, .. } => f.write_str(what),
-        }
-    }
-}
-
-impl Failure {
-    /// Prints one sentence and one line of advice; returns the exit status.
-    pub(super) fn report(&self) -> u8 {
-        // Whoever closed our output early (`| head`) has seen enough.
-        if let Self::Write { error, .. } = self
-            && error.kind() == io::ErrorKind::BrokenPipe
-        {
-            return 0;
-        }
-        let advice = match self {
-            Self::Open(error) => error.advice(),
-            Self::NotPython { pid, .. } => format!(
-                "`memwhy maps {pid}` and `memwhy malloc {pid}` read any process; `memwhy ps` lists \
-                 the Python ones"
-            ),
-            Self::Write { .. } => "choose another file with -o, or none".into(),
-            Self::Other { advice, .. } => advice.clone(),
-        };
-        eprintln!("memwhy: {self}");
-        eprintln!("   try: {advice}");
-        match self {
-            Self::Open(error) => error.exit_status(),
-            Self::NotPython { .. } => 3,
-            Self::Write { .. } | Self::Other { .. } => 1,
-        }
-    }
-}
-
-/// Where a command prints: all at once, so that a failure leaves no half report.
-#[derive(Debug)]
-pub(super) struct Out {
-    text: String,
-    path: Option<PathBuf>,
-}
-
-impl Out {
-    pub(super) fn new() -> Self {
-        Self { text: String::new(), path: None }
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        self.text.push_str(text);
-        if !text.ends_with('\n') {
-            self.text.push('\n');
-        }
-    }
-
-    pub(super) fn json(&mut self, value: &serde_json::Value) {
-        // Pretty: people read it too, and a machine does not mind.
-        self.text(&format!("{value:#}"));
-    }
-
-    /// Writes what was printed so far.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        let text = std::mem::take(&mut self.text);
-        let path = self.path.clone();
-        let written = if let Some(path) = &path { File::create(path).and_then(|mut file| file.write_all(text.as_bytes())) } else {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        };
-        written.map_err(|error| Failure::Write { path, error })
-    }
-
-    /// Prints to the file that the user named, if one was named.
-    pub(super) fn redirect(&mut self, target: &Target) {
-        self.path.clone_from(&target.output);
-    }
+/// A target and how to read it: what all reading commands share.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// Process to read
+    #[arg(value_name = "PID")]
+    pub(super) pid: u32,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Stop the process while its memory is copied, or read it as it runs (inexact)
+    #[arg(long, value_enum, default_value_t = PauseChoice::Auto)]
+    pause: PauseChoice,
+    /// Give up, and let the process go, when the copy takes longer: 200ms, 2s
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    max_pause: Duration,
+    /// Write to a file instead of the terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+    /// Print where the time went, on standard error
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 impl Target {
@@ -192,17 +107,6 @@ fn width(terminal: bool) -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let asked = || terminal.then(memwhy_target::sys::resources::terminal_columns).flatten();
     told.or_else(asked).unwrap_or(100).clamp(60, 200)
-}
-
-/// Prints the case and ends with `failure`, if reading it had one.
-pub(super) fn done(out: &mut Out, failure: Option<Failure>) -> Result<u8, Failure> {
-    match failure {
-        None => Ok(0),
-        Some(failure) => {
-            out.flush()?;
-            Err(failure)
-        }
-    }
 }
 
 /// Parses `200ms`, `2s`, `1m`.

@@ -1,0 +1,67 @@
+//! Why did a command fail, what is said then, and which exit status is that?
+
+use crate::OpenError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command failed, with the exit status that says so.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The target could not be read.
+    Open(OpenError),
+    /// It is a process, but not one of Python.
+    NotPython { pid: u32, why: String },
+    /// We could not write.
+    Write { path: Option<PathBuf>, error: io::Error },
+    /// Something else of ours, with what to try.
+    Other { what: String, advice: String },
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => error.fmt(f),
+            Self::NotPython { pid, why } => write!(f, "process {pid}: {why}"),
+            Self::Write { path: Some(path), error } => {
+                write!(f, "cannot write {}: {error}", path.display())
+            }
+            Self::Write { path: None, error } => write!(f, "cannot write: {error}"),
+            Self::Other { what, .. } => f.write_str(what),
+        }
+    }
+}
+
+impl Failure {
+    /// Prints one sentence and one line of advice; returns the exit status.
+    pub(super) fn report(&self) -> u8 {
+        // Whoever closed our output early (`| head`) has seen enough.
+        if let Self::Write { error, .. } = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return 0;
+        }
+        let advice = match self {
+            Self::Open(error) => error.advice(),
+            Self::NotPython { pid, .. } => format!(
+                "`memwhy maps {pid}` and `memwhy malloc {pid}` read any process; `memwhy ps` lists \
+                 the Python ones"
+            ),
+            Self::Write { .. } => "choose another file with -o, or none".into(),
+            Self::Other { advice, .. } => advice.clone(),
+        };
+        eprintln!("memwhy: {self}");
+        eprintln!("   try: {advice}");
+        match self {
+            Self::Open(error) => error.exit_status(),
+            Self::NotPython { .. } => 3,
+            Self::Write { .. } | Self::Other { .. } => 1,
+        }
+    }
+}

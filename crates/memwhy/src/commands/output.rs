@@ -1,0 +1,70 @@
+//! Where does a command print, and may it use colours?
+
+use super::failure::Failure;
+use super::target::Target;
+use clap::ValueEnum;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where a command prints: all at once, so that a failure leaves no half report.
+#[derive(Debug)]
+pub(super) struct Out {
+    text: String,
+    path: Option<PathBuf>,
+}
+
+impl Out {
+    pub(super) fn new() -> Self {
+        Self { text: String::new(), path: None }
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.text.push_str(text);
+        if !text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+
+    pub(super) fn json(&mut self, value: &serde_json::Value) {
+        // Pretty: people read it too, and a machine does not mind.
+        self.text(&format!("{value:#}"));
+    }
+
+    /// Writes what was printed so far.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        let text = std::mem::take(&mut self.text);
+        let path = self.path.clone();
+        let written = if let Some(path) = &path {
+            File::create(path).and_then(|mut file| file.write_all(text.as_bytes()))
+        } else {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        };
+        written.map_err(|error| Failure::Write { path, error })
+    }
+
+    /// Prints to the file that the user named, if one was named.
+    pub(super) fn redirect(&mut self, target: &Target) {
+        self.path.clone_from(&target.output);
+    }
+}
+
+/// Prints the case and ends with `failure`, if reading it had one.
+pub(super) fn done(out: &mut Out, failure: Option<Failure>) -> Result<u8, Failure> {
+    match failure {
+        None => Ok(0),
+        Some(failure) => {
+            out.flush()?;
+            Err(failure)
+        }
+    }
+}
