@@ -171,7 +171,8 @@ impl Finder<'_> {
                 continue;
             }
             if let Some((object, ty, flags)) = self.classify(at, head, room) {
-                self.heap.push(object, ty, chunk.size(), flags);
+                let taken = resident(self.memory, chunk.range());
+                self.heap.push(object, ty, taken, flags);
                 self.in_chunks.push((at, object));
             }
         }
@@ -331,7 +332,7 @@ impl Reader<'_> {
             let shallow = shallow.unwrap_or(info.basicsize) + before;
             let mut held = 0;
             for buffer in &buffers {
-                held += take(&mut self.owners, self.places, *buffer, id);
+                held += take(self.memory, &mut self.owners, self.places, *buffer, id);
             }
             if let Some(fault) = failed {
                 problems.note(ProblemKind::UnreadablePointer, || {
@@ -357,9 +358,18 @@ impl Reader<'_> {
     }
 }
 
+/// What a chunk takes: of a large one, of which much may never have been touched, the pages that
+/// are there.
+fn resident(memory: &View, chunk: AddrRange) -> u64 {
+    /// Below it a page more or less does not matter, and the look-up would.
+    const LARGE: u64 = 64 << 10;
+    if chunk.len() < LARGE { chunk.len() } else { memory.pages().resident(chunk) }
+}
+
 /// Makes the block or chunk that begins at `addr` a buffer of `owner`: its size, 0 if there is
 /// none or another object was first.
 fn take(
+    memory: &View,
     owners: &mut FxHashMap<u64, ObjectId>,
     places: &Places<'_>,
     addr: Addr,
@@ -367,7 +377,7 @@ fn take(
 ) -> u64 {
     let size = places.pymalloc.block_at(addr).or_else(|| {
         let chunk = places.malloc?.chunk_of(addr)?;
-        chunk.in_use().then(|| chunk.size())
+        chunk.in_use().then(|| resident(memory, chunk.range()))
     });
     match (size, owners.entry(addr.0)) {
         (Some(size), Entry::Vacant(free)) => {

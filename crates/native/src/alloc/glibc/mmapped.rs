@@ -6,17 +6,40 @@
 
 use super::chunk::{Chunk, State};
 use super::layout::{FLAGS, IS_MMAPPED};
-use memwhy_model::{Addr, AddrRange};
+use memwhy_model::{Addr, AddrRange, Bytes};
 use memwhy_target::{MemoryExt, View};
 
 /// Where in its first page a chunk may begin: 0, or after a leading part cut off for alignment.
 const STARTS: [u64; 8] = [0, 0x30, 0x70, 0xf0, 0x1f0, 0x3f0, 0x7f0, 0xff0];
 
-/// Finds mapped chunks in the anonymous memory that `taken` (ascending) does not cover.
+/// Finds mapped chunks in the anonymous memory that `taken` (ascending) does not cover, as many
+/// as malloc counts: `stated` has their number and the bytes of their mappings.
+///
+/// Nearly all begin with their mapping; only if those are not all, every page is looked at in the
+/// eight places where an aligned one may begin.
 ///
 /// `short_size` tells the layout of 2.43: the size leaves out the header, and the offset's lowest
 /// bit is a flag.
-pub(super) fn find(view: &View, taken: &[AddrRange], short_size: bool) -> Vec<Chunk> {
+pub(super) fn find(
+    view: &View,
+    taken: &[AddrRange],
+    short_size: bool,
+    stated: (u64, Bytes),
+) -> Vec<Chunk> {
+    let plain = search(view, taken, short_size, &[0]);
+    if sum(&plain) == stated { plain } else { search(view, taken, short_size, &STARTS) }
+}
+
+/// How many chunks, and the bytes of their mappings.
+pub(super) fn sum(chunks: &[Chunk]) -> (u64, Bytes) {
+    // A chunk's mapping begins on the page where the chunk does.
+    let mapping = |chunk: &Chunk| {
+        Bytes(chunk.range().end.0.saturating_sub(chunk.addr().align_down(4096).0))
+    };
+    (chunks.len() as u64, chunks.iter().map(mapping).sum())
+}
+
+fn search(view: &View, taken: &[AddrRange], short_size: bool, starts: &[u64]) -> Vec<Chunk> {
     let mut found = Vec::new();
     for mapping in &view.maps().0 {
         let named = !mapping.facts.name.is_empty();
@@ -32,7 +55,7 @@ pub(super) fn find(view: &View, taken: &[AddrRange], short_size: bool) -> Vec<Ch
                 at = over.end.align_up(4096);
                 continue;
             }
-            let chunk = STARTS.iter().find_map(|start| read(view, at, *start, range, short_size));
+            let chunk = starts.iter().find_map(|start| read(view, at, *start, range, short_size));
             match chunk {
                 Some((chunk, end)) => {
                     found.push(chunk);

@@ -22,6 +22,7 @@ pub use arena::Region;
 pub use chunk::{Chunk, State};
 
 use crate::image::{Image, Images};
+use find::Found;
 use layout::HEADER;
 use memwhy_model::{
     Addr, AddrRange, Bytes, GlibcFacts, Layer, Mallinfo, MallocFacts, Owner, Partition,
@@ -58,9 +59,45 @@ pub fn libc(images: &Images) -> Option<&Image> {
 }
 
 impl Glibc {
-    /// Walks every heap; `None` if malloc's state is not to be found.
+    /// Walks every heap and finds every mapped chunk; `None` if malloc's state is not to be found.
     #[must_use]
     pub fn walk(view: &View, libc: &Image, problems: &mut Problems) -> Option<Self> {
+        let (mut glibc, found) = Self::walk_heaps(view, libc, problems)?;
+        let stated = glibc.facts.mmapped_stated;
+        let mmapped = if stated.0 == 0 && found.params.is_some() {
+            Vec::new()
+        } else {
+            let taken: Vec<AddrRange> = glibc.regions.iter().map(|region| region.range).collect();
+            mmapped::find(view, &taken, found.layout.fastbins.is_none(), stated)
+        };
+        glibc.facts.mmapped = mmapped::sum(&mmapped);
+        if glibc.facts.mmapped != stated {
+            problems.note(ProblemKind::BrokenMallocHeap, || {
+                format!("{} mapped chunks found, malloc counts {}", mmapped.len(), stated.0)
+            });
+        }
+        glibc.count(view);
+        glibc.facts.mallinfo.hblks = stated.0;
+        glibc.facts.mallinfo.hblkhd = stated.1.0;
+        glibc.chunks.extend(mmapped);
+        glibc.chunks.sort_unstable_by_key(|chunk| chunk.addr());
+        Some(glibc)
+    }
+
+    /// What a copy of the process may leave out: the whole pages inside large free chunks.
+    #[must_use]
+    pub fn skippable(view: &View, libc: &Image) -> FreeChunks {
+        // Whatever goes wrong here is of no account: it is checked again in the stop.
+        let walked = Self::walk_heaps(view, libc, &mut Problems::default());
+        let chunks = walked.map(|(glibc, _)| glibc.chunks).unwrap_or_default();
+        let free = chunks.iter().filter(|chunk| {
+            matches!(chunk.state(), State::Free | State::Top) && chunk.size() >= WORTH_SKIPPING
+        });
+        FreeChunks(free.map(|chunk| (chunk.addr(), chunk.size(), chunk.state())).collect())
+    }
+
+    /// Walks the heaps of every arena.
+    fn walk_heaps(view: &View, libc: &Image, problems: &mut Problems) -> Option<(Self, Found)> {
         let found = find::find(view, libc)?;
         if found.by != "relocation and memory" {
             problems.note(ProblemKind::LayoutDisagrees, || {
@@ -88,44 +125,20 @@ impl Glibc {
             tcache::mark_fast(view, &mut chunks, *addr, &layout, problems);
         }
         tcache::mark_cached(view, &mut chunks, problems);
-        let taken: Vec<AddrRange> = regions.iter().map(|region| region.range).collect();
-        let stated = found.params.map_or((0, Bytes(0)), |p| (p.n_mmaps, Bytes(p.mmapped_mem)));
-        let mmapped = if stated.0 == 0 && found.params.is_some() {
-            Vec::new()
-        } else {
-            mmapped::find(view, &taken, layout.fastbins.is_none())
-        };
-        let mut glibc = Self {
-            version: version(libc),
-            chunks,
-            regions,
-            facts: GlibcFacts {
-                arenas: facts,
-                mmapped_stated: stated,
-                found_by: found.by.to_owned(),
-                ..GlibcFacts::default()
-            },
-            lone: Vec::new(),
+        let mut facts = GlibcFacts {
+            arenas: facts,
+            found_by: found.by.to_owned(),
+            ..GlibcFacts::default()
         };
         if let Some(params) = found.params {
-            glibc.facts.mmap_threshold = params.mmap_threshold;
-            glibc.facts.trim_threshold = params.trim_threshold;
-            glibc.facts.threshold_is_dynamic = params.dynamic;
-            glibc.facts.arena_max = params.arena_max;
+            facts.mmapped_stated = (params.n_mmaps, Bytes(params.mmapped_mem));
+            facts.mmap_threshold = params.mmap_threshold;
+            facts.trim_threshold = params.trim_threshold;
+            facts.threshold_is_dynamic = params.dynamic;
+            facts.arena_max = params.arena_max;
         }
-        glibc.count(view);
-        let bytes: u64 = mmapped.iter().map(|chunk| mapping_len(*chunk)).sum();
-        glibc.facts.mmapped = (mmapped.len() as u64, Bytes(bytes));
-        if glibc.facts.mmapped != stated {
-            problems.note(ProblemKind::BrokenMallocHeap, || {
-                format!("{} mapped chunks found, malloc counts {}", mmapped.len(), stated.0)
-            });
-        }
-        glibc.facts.mallinfo.hblks = stated.0;
-        glibc.facts.mallinfo.hblkhd = stated.1.0;
-        glibc.chunks.extend(mmapped);
-        glibc.chunks.sort_unstable_by_key(|chunk| chunk.addr());
-        Some(glibc)
+        let version = version(libc);
+        Some((Self { version, chunks, regions, facts, lone: Vec::new() }, found))
     }
 
     /// Fills in what is counted region by region: arenas, mallinfo, trim and pins.
@@ -251,20 +264,6 @@ impl Glibc {
         let name = format!("glibc {}", self.version).trim_end().to_owned();
         MallocFacts { name, walked, glibc: Some(self.facts) }
     }
-
-    /// What a copy of the process may leave out: the whole pages inside large free chunks.
-    #[must_use]
-    pub fn skippable(&self) -> FreeChunks {
-        let free = self.chunks.iter().filter(|chunk| {
-            matches!(chunk.state(), State::Free | State::Top) && chunk.size() >= WORTH_SKIPPING
-        });
-        FreeChunks(free.map(|chunk| (chunk.addr(), chunk.size(), chunk.state())).collect())
-    }
-}
-
-/// Bytes of the mapping of a mapped chunk: from the page where it begins.
-fn mapping_len(chunk: Chunk) -> u64 {
-    chunk.range().end.0.saturating_sub(chunk.addr().align_down(4096).0)
 }
 
 /// Large free chunks as they were before the stop.
