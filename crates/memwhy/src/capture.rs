@@ -9,7 +9,7 @@ use memwhy_model::{
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::{Image, Images};
 use memwhy_python::Python;
-use memwhy_target::live::capture::Clock;
+use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
 use memwhy_target::{Access, OpenError, Process, Thread, View};
 use std::time::{Duration, SystemTime};
@@ -28,6 +28,9 @@ impl Default for Options {
         Self { pause: Pause::Stop, max_pause: Duration::from_secs(10) }
     }
 }
+
+/// From this share of a CPU on a thread is at work; below it it wakes up now and then.
+const AT_WORK: f64 = 0.1;
 
 /// Observes a live process.
 ///
@@ -129,7 +132,7 @@ pub fn from_proc(pid: u32) -> Result<Case, OpenError> {
     accounting.unexplained = accounting.rss;
     let mut about = about(&process);
     about.withheld = Some(Access::probe(&process).refusal(pid).0);
-    let threads = native_threads(&process.threads(5, Duration::from_millis(8)));
+    let threads = native_threads(&process.threads(LOOK));
     Ok(Case { about, accounting, mappings, threads, problems, ..Case::default() })
 }
 
@@ -189,12 +192,8 @@ fn native_threads(threads: &[Thread]) -> Vec<ThreadFacts> {
     let facts = threads.iter().map(|thread| ThreadFacts {
         tid: thread.tid,
         name: thread.comm.clone(),
-        // On a CPU in most looks: one look may hit a thread that just woke up.
-        state: if thread.seen_running * 2 > thread.looks {
-            ThreadState::Running
-        } else {
-            ThreadState::Idle
-        },
+        state: if thread.cpu_share >= AT_WORK { ThreadState::Running } else { ThreadState::Idle },
+        cpu_share: thread.cpu_share,
         ..ThreadFacts::default()
     });
     facts.collect()

@@ -230,7 +230,7 @@ impl ThreadState {
 }
 
 /// One thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ThreadFacts {
     /// Its number in our pid namespace.
     pub tid: u32,
@@ -238,6 +238,8 @@ pub struct ThreadFacts {
     pub name: String,
     /// What it is doing.
     pub state: ThreadState,
+    /// Which share of one CPU it used while it was looked at, just before the stop; 0 to 1.
+    pub cpu_share: f64,
     /// Whether it has a Python thread state.
     pub is_python: bool,
     /// Whether it holds the GIL.

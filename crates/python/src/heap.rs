@@ -194,6 +194,9 @@ impl Finder<'_> {
             if info.pre != pre || info.pre + info.least > room {
                 continue;
             }
+            if !items_fit(self.layouts, info, object, room - info.pre) {
+                continue;
+            }
             let Some(mut flags) = alive(&self.layouts.object.refcount, object) else { continue };
             if info.has(TypeFlags::HAVE_GC) && self.is_tracked(bytes, pre) {
                 flags = flags.and(Flags::TRACKED);
@@ -255,6 +258,16 @@ impl Finder<'_> {
             }
         }
     }
+}
+
+/// Whether the items of a tuple or of bytes, whose number it states, fit into `room` bytes.
+fn items_fit(layouts: &Layouts, info: &TypeInfo, object: &[u8], room: u64) -> bool {
+    if info.flags & (TypeFlags::TUPLE_SUBCLASS | TypeFlags::BYTES_SUBCLASS) == 0 {
+        return true;
+    }
+    let items = layouts.var_object.ob_size.from(object).and_then(|n| u64::try_from(n).ok());
+    let size = items.and_then(|n| n.checked_mul(info.itemsize)?.checked_add(info.basicsize));
+    size.is_some_and(|size| size <= room)
 }
 
 /// Whether C code can define an object of a type: not of one that is made at run time, and of the

@@ -304,6 +304,7 @@ mod tests {
     fn work_is_the_answer_only_without_a_memory_cause() {
         let mut busy = case(&[(Owner::FileClean, 30)]);
         busy.threads[0].state = ThreadState::Running;
+        busy.threads[0].cpu_share = 0.9;
         assert_eq!(explain(&busy).cause, Some("busy"));
         busy.accounting = busy.accounting.with(Owner::MallocFree, Bytes::mib(60));
         assert_eq!(explain(&busy).cause, Some("allocator-retention"));

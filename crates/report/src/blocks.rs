@@ -20,6 +20,8 @@ pub enum Block {
     Header(Vec<String>),
     /// A line that begins so many columns further right.
     Indented(usize, String),
+    /// A line that other programs look for, a frame of a stack: it is never broken.
+    Verbatim(usize, String),
     /// A label and a text that hangs beside it.
     Labelled {
         /// At most eight characters; empty to continue the label above.
@@ -129,6 +131,7 @@ pub fn render(blocks: &[Block], style: Style) -> String {
                 let wrapped = wrap(&clean(text), beside).into_iter();
                 lines.extend(wrapped.map(|line| " ".repeat(*columns) + &line));
             }
+            Block::Verbatim(columns, text) => lines.push(" ".repeat(*columns) + &clean(text)),
             Block::Labelled { label, text, tone } => {
                 let beside = style.width.saturating_sub(LABEL);
                 for (n, line) in wrap(&clean(text), beside).into_iter().enumerate() {

@@ -10,9 +10,10 @@ use super::Analysis;
 use crate::Ask;
 use memwhy_model::{ArenaFacts, Bytes, GlibcFacts, Owner};
 
-/// glibc's mmap threshold at start (`DEFAULT_MMAP_THRESHOLD_MIN`); freeing a larger mapped chunk
-/// raises it to that chunk's size.
-pub const MMAP_THRESHOLD_AT_START: Bytes = Bytes::kib(128);
+/// From here on a grown mmap threshold has changed what malloc does. It starts at 128 KiB
+/// (`DEFAULT_MMAP_THRESHOLD_MIN`), and freeing a larger mapped chunk raises it to that chunk's size;
+/// any Python frees some buffer of 160 KiB at start-up, which matters to nobody.
+pub const FAR_GROWN: Bytes = Bytes::mib(1);
 
 /// From this many thread arenas on a lower number of arenas can help: with two there is already
 /// what `MALLOC_ARENA_MAX=2` would leave.
@@ -123,7 +124,7 @@ fn classify(glibc: &GlibcFacts, thread_arenas: &[ArenaFacts]) -> Class {
     }
     let main = glibc.arenas.iter().find(|arena| arena.main);
     let at_the_end = main.map_or(Bytes(0), |arena| arena.top);
-    let grew = glibc.threshold_is_dynamic && glibc.mmap_threshold > MMAP_THRESHOLD_AT_START;
+    let grew = glibc.threshold_is_dynamic && glibc.mmap_threshold >= FAR_GROWN;
     if grew && (glibc.large_free + at_the_end).share_of(returns) >= MOST {
         return Class::MmapThresholdGrew;
     }

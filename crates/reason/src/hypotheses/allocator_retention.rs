@@ -12,9 +12,9 @@
 
 use super::Hypothesis;
 use crate::analyses::accounting::walk_is_exact;
-use crate::analyses::retention::{MMAP_THRESHOLD_AT_START, Retained};
+use crate::analyses::retention::{FAR_GROWN, Retained};
 use crate::analyses::{Class, Holders, Retention};
-use crate::wording::{amount, count, digits, of_rss, short_type};
+use crate::wording::{amount, count, of_rss, short_type};
 use crate::{Ask, Finding, Holder, Remedy, Standing, noteworthy};
 use memwhy_model::{Addr, Bytes, GlibcFacts, HeapGraph, MallocFacts, ObjectId, Owner, Trust};
 
@@ -127,7 +127,7 @@ fn fill(
 }
 
 fn grown(glibc: &GlibcFacts) -> bool {
-    glibc.threshold_is_dynamic && glibc.mmap_threshold > MMAP_THRESHOLD_AT_START
+    glibc.threshold_is_dynamic && glibc.mmap_threshold >= FAR_GROWN
 }
 
 /// What makes the class, with its numbers.
@@ -143,7 +143,12 @@ fn shape(glibc: &GlibcFacts, kept: &Retained) -> String {
             } else {
                 format!("used by {}", count(threads, "thread"))
             };
-            format!("{} of them keep {least} to {most} free each, {users}", kept.arenas.len())
+            let span = if least.to_string() == most.to_string() {
+                most.to_string()
+            } else {
+                format!("{least} to {most}")
+            };
+            format!("{} of them keep {span} free each, {users}", kept.arenas.len())
         }
         Class::HoleUnderSurvivor => format!(
             "one free stretch of {} lies below the last chunk in use of {}, and a heap shrinks only \
@@ -181,13 +186,13 @@ fn pins(glibc: &GlibcFacts) -> Option<String> {
         sizes
             .iter()
             .take(3)
-            .map(|(size, pages)| format!("chunks of {size} B ({} pages)", digits(*pages)))
+            .map(|(size, pages)| format!("chunks of {size} B ({})", count(*pages, "page")))
             .collect()
     } else {
         types
             .iter()
             .take(3)
-            .map(|(name, pages)| format!("{} ({} pages)", short_type(name), digits(*pages)))
+            .map(|(name, pages)| format!("{} ({})", short_type(name), count(*pages, "page")))
             .collect()
     };
     (!named.is_empty()).then(|| named.join(", "))

@@ -9,6 +9,9 @@ use super::Hypothesis;
 use crate::{Ask, Finding, Standing, wording};
 use memwhy_model::{ThreadFacts, ThreadState, Trust};
 
+/// Together, threads that use less of a CPU than this wake up now and then and wait.
+const AT_WORK: f64 = 0.5;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Busy;
@@ -28,10 +31,17 @@ impl Hypothesis for Busy {
             return Finding::refuted(self.id(), "threads were not seen")
                 .undecided("threads were not seen", memwhy_model::Bytes(0));
         }
-        let at_work: Vec<&ThreadFacts> = ask.threads.iter().filter(|t| works(t)).collect();
-        let summary = format!("{} of {} on a CPU", at_work.len(), wording::count(all, "thread"));
+        let used: f64 = ask.threads.iter().map(|thread| thread.cpu_share).sum();
+        let mut at_work: Vec<&ThreadFacts> = ask.threads.iter().filter(|t| works(t)).collect();
+        at_work.sort_by(|a, b| b.cpu_share.total_cmp(&a.cpu_share));
+        let summary = format!(
+            "{} of {} at work, using {} of a CPU",
+            at_work.len(),
+            wording::count(all, "thread"),
+            percent(used)
+        );
         let mut finding = Finding::refuted(self.id(), summary);
-        if at_work.is_empty() {
+        if used < AT_WORK {
             return finding;
         }
         finding.standing = Standing::Holds;
@@ -46,12 +56,22 @@ impl Hypothesis for Busy {
             let gc = if thread.state == ThreadState::Gc { ", collecting garbage" } else { "" };
             finding.saw(
                 Trust::Target,
-                format!("thread {} ({}) is {doing}{gc}", thread.tid, thread.name),
+                format!(
+                    "thread {} ({}) used {} of a CPU while looked at for 50 ms, then was \
+                     {doing}{gc}",
+                    thread.tid,
+                    thread.name,
+                    percent(thread.cpu_share)
+                ),
                 format!("memwhy stacks {}", ask.about.pid),
             );
         }
         finding
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
 }
 
 fn works(thread: &ThreadFacts) -> bool {
@@ -67,22 +87,30 @@ mod tests {
     use crate::{Ask, Finding, Standing};
     use memwhy_model::{Bytes, Case, ThreadFacts, ThreadState};
 
-    fn judge(states: &[ThreadState]) -> Finding {
-        let thread = |state: &ThreadState| ThreadFacts { state: *state, ..ThreadFacts::default() };
-        let case = Case { threads: states.iter().map(thread).collect(), ..Case::default() };
+    fn judge(shares: &[f64]) -> Finding {
+        let thread = |share: &f64| ThreadFacts {
+            state: if *share > 0.0 { ThreadState::Running } else { ThreadState::Idle },
+            cpu_share: *share,
+            ..ThreadFacts::default()
+        };
+        let case = Case { threads: shares.iter().map(thread).collect(), ..Case::default() };
         Busy.judge(&Ask::new(&case))
     }
 
     #[test]
     fn a_thread_on_a_cpu_is_work_but_explains_no_bytes() {
-        let finding = judge(&[ThreadState::Idle, ThreadState::Running]);
+        let finding = judge(&[0.0, 0.9]);
         assert_eq!((finding.standing, finding.explains), (Standing::Holds, Bytes(0)));
-        assert_eq!(finding.summary, "1 of 2 threads on a CPU");
+        assert_eq!(finding.summary, "1 of 2 threads at work, using 90% of a CPU");
     }
 
     #[test]
-    fn waiting_is_not_work() {
-        let finding = judge(&[ThreadState::Idle, ThreadState::WaitingGil]);
-        assert_eq!(finding.standing, Standing::Refuted);
+    fn threads_that_share_one_lock_are_work_together() {
+        assert_eq!(judge(&[0.25; 4]).standing, Standing::Holds);
+    }
+
+    #[test]
+    fn waking_up_now_and_then_is_not_work() {
+        assert_eq!(judge(&[0.02, 0.03, 0.0]).standing, Standing::Refuted);
     }
 }

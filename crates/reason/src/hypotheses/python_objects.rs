@@ -18,6 +18,9 @@ use memwhy_model::{Bytes, Owner, Trust};
 /// that the data is why the process is big.
 const DATA_SHARE: f64 = 0.25;
 
+/// A name that reaches less of the data than this explains nothing.
+const WORTH_NAMING: f64 = 0.02;
+
 /// Holders listed: what the first three do not show, the next ones do not either.
 const HOLDERS: usize = 5;
 
@@ -66,7 +69,8 @@ impl Hypothesis for PythonObjects {
         }
         finding.standing = Standing::Holds;
         finding.explains = data;
-        finding.holders = held.telling().take(HOLDERS).cloned().collect();
+        let worth = |holder: &&Holder| holder.bytes.share_of(data) >= WORTH_NAMING;
+        finding.holders = held.telling().filter(worth).take(HOLDERS).cloned().collect();
         weigh(&mut finding, ask, data, biggest.as_ref());
         finding
     }

@@ -30,7 +30,7 @@ pub fn stacks(case: &Case, options: StackOptions, style: Style) -> String {
         blocks.push(Block::Line(title(thread)));
         for frame in &thread.frames {
             let line = frame.line.map_or_else(String::new, |line| format!(", line {line}"));
-            blocks.push(Block::Indented(
+            blocks.push(Block::Verbatim(
                 2,
                 format!("File \"{}\"{line}, in {}", frame.file, frame.function),
             ));

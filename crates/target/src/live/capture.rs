@@ -22,9 +22,8 @@ use memwhy_model::{
 use std::io;
 use std::time::{Duration, Instant};
 
-/// How often, and how far apart, threads are looked at before the stop to see who is at work.
-const LOOKS: u32 = 5;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(8);
+/// For how long threads are looked at before the stop, to see who is at work.
+pub const LOOK: Duration = Duration::from_millis(50);
 
 /// Names what need not be copied, checked while the target stands still.
 pub trait Skip {
@@ -62,7 +61,7 @@ pub fn capture(
     let mut timings = Vec::new();
     let mut clock = Clock::new();
 
-    let mut threads = process.threads(LOOKS, BETWEEN_LOOKS);
+    let mut threads = process.threads(LOOK);
     let mut ready = Slabs::default();
     let maps = process.maps().map_err(failed)?;
     let pages = pages::present(process, &maps).map_err(failed)?;
@@ -109,7 +108,8 @@ pub fn capture(
         return Err(OpenError::Gone { pid: process.pid });
     }
     for range in &missing {
-        problems.note(ProblemKind::UnreadablePointer, || format!("page {range} could not be copied"));
+        problems
+            .note(ProblemKind::UnreadablePointer, || format!("page {range} could not be copied"));
     }
     let (maps, pages) = (live.maps().clone(), live.pages().clone());
     let view = View::of_copy(process.clone(), maps, pages, copy);

@@ -7,6 +7,7 @@ use memwhy_model::{Addr, Bytes, CgroupFacts};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A live process, as `/proc` shows it.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct Process {
 }
 
 /// One thread, as `/proc/PID/task/TID` shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thread {
     /// Its number in our pid namespace.
     pub tid: u32,
@@ -29,10 +30,8 @@ pub struct Thread {
     pub comm: String,
     /// `R`, `S`, `D`, `T`, `Z`…
     pub state: char,
-    /// In how many of the looks before the stop it was on a CPU or ready for one.
-    pub seen_running: u32,
-    /// How many looks there were.
-    pub looks: u32,
+    /// Which share of one CPU it used while it was looked at; 0 to 1.
+    pub cpu_share: f64,
     /// Where its stack was, if the kernel says so: only of a thread that does not run.
     pub stack_pointer: Option<Addr>,
 }
@@ -197,37 +196,29 @@ impl Process {
         tids
     }
 
-    /// Its threads, looked at `looks` times, `every` apart, to tell who is at work.
+    /// Its threads, looked at for as long as `look`, to tell who is at work.
     #[must_use]
-    pub fn threads(&self, looks: u32, every: std::time::Duration) -> Vec<Thread> {
-        let mut threads: Vec<Thread> = Vec::new();
-        for look in 0..looks.max(1) {
-            if look > 0 {
-                std::thread::sleep(every);
-            }
-            for tid in self.tids() {
-                let dir = self.path("task").join(tid.to_string());
-                let Ok(stat) = fs::read_to_string(dir.join("stat")) else { continue };
-                let Some(fields) = StatFields::parse(&stat) else { continue };
-                let running = u32::from(fields.state == 'R');
-                if let Some(known) = threads.iter_mut().find(|thread| thread.tid == tid) {
-                    known.state = fields.state;
-                    known.seen_running += running;
-                    known.looks += 1;
-                } else {
-                    threads.push(Thread {
-                        tid,
-                        inner_tid: inner_tid(&dir).unwrap_or(tid),
-                        comm: fields.comm.to_owned(),
-                        state: fields.state,
-                        seen_running: running,
-                        looks: 1,
-                        stack_pointer: None,
-                    });
-                }
-            }
-        }
-        threads
+    pub fn threads(&self, look: Duration) -> Vec<Thread> {
+        let dir = |tid: u32| self.path("task").join(tid.to_string());
+        let started = Instant::now();
+        let before: Vec<(u32, u64)> =
+            self.tids().into_iter().map(|tid| (tid, cpu_time(&dir(tid)).unwrap_or(0))).collect();
+        std::thread::sleep(look);
+        let passed = started.elapsed().as_secs_f64();
+        let thread = |(tid, before): (u32, u64)| {
+            let stat = fs::read_to_string(dir(tid).join("stat")).ok()?;
+            let fields = StatFields::parse(&stat)?;
+            let used = cpu_time(&dir(tid)).map_or(0, |now| now.saturating_sub(before));
+            Some(Thread {
+                tid,
+                inner_tid: inner_tid(&dir(tid)).unwrap_or(tid),
+                comm: fields.comm.to_owned(),
+                state: fields.state,
+                cpu_share: (Duration::from_nanos(used).as_secs_f64() / passed).clamp(0.0, 1.0),
+                stack_pointer: None,
+            })
+        };
+        before.into_iter().filter_map(thread).collect()
     }
 
     /// Looks up where the stacks of `threads` are: `/proc/PID/task/TID/syscall` ends in the stack
@@ -266,6 +257,12 @@ impl Process {
             Some(CgroupFacts { path: path.to_owned(), used: number(used)?, limit })
         })
     }
+}
+
+/// Nanoseconds on a CPU so far: the first number of `schedstat`.
+fn cpu_time(dir: &Path) -> Option<u64> {
+    let text = fs::read_to_string(dir.join("schedstat")).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 fn inner_tid(dir: &Path) -> Option<u32> {
@@ -309,7 +306,7 @@ mod tests {
     fn we_are_a_process_and_the_largest_pid_is_none() {
         let us = Process::open(std::process::id()).expect("we are alive");
         assert!(us.alive());
-        assert!(!us.threads(1, std::time::Duration::ZERO).is_empty());
+        assert!(!us.threads(std::time::Duration::ZERO).is_empty());
         assert!(us.smaps().expect("our own").rss().0 > 0);
         let none = Process::open(u32::MAX >> 1);
         assert!(matches!(none, Err(OpenError::NoProcess { .. })));

@@ -33,9 +33,8 @@ pub(super) fn find(
 /// How many chunks, and the bytes of their mappings.
 pub(super) fn sum(chunks: &[Chunk]) -> (u64, Bytes) {
     // A chunk's mapping begins on the page where the chunk does.
-    let mapping = |chunk: &Chunk| {
-        Bytes(chunk.range().end.0.saturating_sub(chunk.addr().align_down(4096).0))
-    };
+    let mapping =
+        |chunk: &Chunk| Bytes(chunk.range().end.0.saturating_sub(chunk.addr().align_down(4096).0));
     (chunks.len() as u64, chunks.iter().map(mapping).sum())
 }
 

@@ -125,11 +125,8 @@ impl Glibc {
             tcache::mark_fast(view, &mut chunks, *addr, &layout, problems);
         }
         tcache::mark_cached(view, &mut chunks, problems);
-        let mut facts = GlibcFacts {
-            arenas: facts,
-            found_by: found.by.to_owned(),
-            ..GlibcFacts::default()
-        };
+        let mut facts =
+            GlibcFacts { arenas: facts, found_by: found.by.to_owned(), ..GlibcFacts::default() };
         if let Some(params) = found.params {
             facts.mmapped_stated = (params.n_mmaps, Bytes(params.mmapped_mem));
             facts.mmap_threshold = params.mmap_threshold;
