@@ -12,6 +12,7 @@ what is seen from outside can be compared with what it says of itself:
                        pipe is full, so that it stands still in its first write until somebody
                        reads, and answers again when all is written
     truth PATH [edges=1]   every object of this process, written to PATH (see oracle.py)
+    interned PATH      which of the addresses in PATH are of interned strings, asked of a copy
     hold COMMAND ...   answers COMMAND (one of the three before) from a forked copy and then stays
                        as it was at the fork, byte for byte, until the next line, which is `resume`
     quit
@@ -82,7 +83,7 @@ def serve(live_bytes, cause, shape, **more):
         answer = answer_to(words[hold:], heart)
         if answer is None:
             os._exit(0)
-        if hold or words[0] == "truth":
+        if hold or words[0] in ("truth", "interned"):
             in_a_copy(answer, hold, pending)
         else:
             say(answer)
@@ -109,9 +110,29 @@ def answer_to(words, heart):
         return mallinfo2
     if name == "debugmallocstats":
         return debugmallocstats
+    if name == "guppy":
+        return guppy
     if name == "truth" and rest:
         return lambda: oracle.write(rest[0], "edges=1" in rest[1:])
+    if name == "interned" and rest:
+        return lambda: oracle.interned(rest[0])
     return lambda: {"error": "unknown command: " + " ".join(words)}
+
+
+def guppy():
+    """What guppy3 finds in this process, and what it costs; for benchmarks."""
+    from guppy import hpy
+
+    before, cpu, wall = status_rss_kib(), time.process_time(), time.perf_counter()
+    heap = hpy().heap()
+    return {
+        "objects": heap.count,
+        "bytes": heap.size,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - wall,
+        "rss_before_kib": before,
+        "rss_after_kib": status_rss_kib(),
+    }
 
 
 def in_a_copy(answer, hold, pending):

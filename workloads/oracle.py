@@ -6,7 +6,8 @@ examination (`_protocol.py` does that): the copy has the same objects at the sam
 what the walk itself allocates never comes to be in the original.
 
 The list is a lower bound: no Python code can reach the names of a code object's local variables,
-or an object that only C code holds. Everything on it exists.
+or an object that only C code holds. Everything on it exists. The largest such holder is the table of
+interned strings; `interned` tells of strings whether they are in it.
 
 The file, all numbers little-endian and of 8 bytes:
 
@@ -130,6 +131,24 @@ def write(path, edges=False):
             offsets.tofile(file)
             targets.tofile(file)
     return {"path": path, "objects": len(addresses), "types": len(names), "edges": len(targets)}
+
+
+def interned(path):
+    """Which of the addresses in the file at `path`, one a line, are of strings in the table.
+
+    To be called in a copy: what is no string, whoever thought so, ends the process that looks.
+    """
+    import ctypes
+
+    with open(path) as file:
+        addresses = [int(line, 16) for line in file]
+    found = []
+    for address in addresses:
+        text = ctypes.cast(address, ctypes.py_object).value
+        # An equal string of our own, exchanged for the one in the table.
+        if type(text) is str and sys.intern("".join(list(text))) is text:
+            found.append(address)
+    return {"interned": found}
 
 
 def name_of(kind):

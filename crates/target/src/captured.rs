@@ -8,6 +8,7 @@
 use crate::memory::{Fault, FaultKind, Memory};
 use memwhy_model::{Addr, AddrRange};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One allocation of ours: large enough for the allocator to return it when it is dropped.
@@ -33,6 +34,8 @@ pub(crate) struct Extent {
 pub struct Captured {
     extents: Vec<Extent>,
     store: Store,
+    /// The extent that was read last: the next read is most often in it, too.
+    last: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,7 @@ struct Expanded {
 impl Captured {
     /// Takes extents in ascending order and the slabs that their stream fills.
     pub(crate) fn new(extents: Vec<Extent>, slabs: Vec<Vec<u8>>) -> Self {
-        Self { extents, store: Store::Raw(slabs) }
+        Self { extents, store: Store::Raw(slabs), last: AtomicUsize::new(0) }
     }
 
     /// The address ranges that were copied, ascending.
@@ -89,14 +92,17 @@ impl Captured {
             let shift = u32::try_from(slabs.len()).unwrap_or(u32::MAX);
             slabs.extend(part.slabs);
             for (n, mut places) in part.places {
-                places.iter_mut().for_each(|place| place.slab = place.slab.saturating_add(shift));
+                for place in &mut places {
+                    place.slab = place.slab.saturating_add(shift);
+                }
                 by_slab.push((n, places));
             }
         }
         by_slab.sort_unstable_by_key(|(n, _)| *n);
         let blocks = by_slab.into_iter().flat_map(|(_, places)| places).collect();
         let cache = (0..CACHED).map(|_| Mutex::default()).collect();
-        Self { extents, store: Store::Packed(Packed { slabs, blocks, cache }) }
+        let store = Store::Packed(Packed { slabs, blocks, cache });
+        Self { extents, store, last: AtomicUsize::new(0) }
     }
 
     /// Copies out of the stream.
@@ -236,7 +242,7 @@ impl Packer {
 impl PackedPart {
     /// Packs the slab number `n` of the stream.
     fn add(&mut self, n: usize, slab: &[u8]) {
-        let mut buf = [0; lz4_flex::block::get_maximum_output_size(BLOCK)];
+        let mut buf = vec![0; lz4_flex::block::get_maximum_output_size(BLOCK)];
         let mut places = Vec::with_capacity(SLAB / BLOCK);
         for block in slab.chunks(BLOCK) {
             // A block that hardly shrinks is kept as it is: reading it then costs nothing.
@@ -264,7 +270,12 @@ impl PackedPart {
 impl Memory for Captured {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
         let fault = Fault { at: addr, why: FaultKind::NotCaptured };
-        let mut index = self.extents.partition_point(|extent| extent.range.end <= addr);
+        let last = self.last.load(Ordering::Relaxed);
+        let mut index = match self.extents.get(last) {
+            Some(extent) if extent.range.contains(addr) => last,
+            _ => self.extents.partition_point(|extent| extent.range.end <= addr),
+        };
+        self.last.store(index, Ordering::Relaxed);
         let (mut at, mut rest) = (addr, buf);
         while !rest.is_empty() {
             let extent = self.extents.get(index).ok_or(fault)?;
@@ -302,14 +313,14 @@ mod tests {
         if !packed {
             return Captured::new(extents, slabs);
         }
-        let packer = Packer::default();
+        let queue = Packer::default();
         let parts = std::thread::scope(|scope| {
-            let other = scope.spawn(|| packer.work(PackedPart::default()));
+            let other = scope.spawn(|| queue.work(PackedPart::default()));
             for (n, slab) in slabs.into_iter().enumerate() {
-                packer.push(n, slab);
+                queue.push(n, slab);
             }
-            packer.close();
-            vec![packer.work(PackedPart::default()), other.join().expect("no panic")]
+            queue.close();
+            vec![queue.work(PackedPart::default()), other.join().expect("no panic")]
         });
         Captured::packed(extents, parts)
     }

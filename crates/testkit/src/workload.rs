@@ -125,6 +125,14 @@ impl Workload {
         Ok(serde_json::from_str(&line)?)
     }
 
+    /// Waits for an answer that comes later than the command's first one.
+    ///
+    /// # Errors
+    /// As [`Workload::try_command`].
+    pub fn next_answer(&mut self) -> io::Result<Value> {
+        Ok(serde_json::from_str(&self.next_line(PATIENCE)?)?)
+    }
+
     fn next_line(&mut self, patience: Duration) -> io::Result<String> {
         let begun = Instant::now();
         self.lines.recv_timeout(patience).map_err(|error| match error {

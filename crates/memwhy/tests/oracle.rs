@@ -1,0 +1,466 @@
+//! Does memwhy see from outside what the target says of itself?
+//!
+//! One test per interpreter. The target (`workloads/zoo.py`) has one object of nearly every kind;
+//! a forked copy of it lists them while the target stands still, and so do glibc's `mallinfo2` and
+//! CPython's `sys._debugmallocstats`. Objects, sizes and references are compared one by one, the
+//! counters of both allocators exactly. Each test leaves a line of figures in
+//! `target/tmp/oracle/LABEL.txt`.
+
+use memwhy::Options;
+use memwhy::model::{Addr, Case, Flags, HeapGraph, ObjectId, PymallocClass, PymallocFacts};
+use memwhy_testkit::{Interpreter, Truth, Turn, Workload, require, script};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Types with fewer objects are judged together, not each on its own.
+const MANY: u64 = 1000;
+
+/// So many types, the most numerous, have to have the size of every object right.
+const NUMEROUS: usize = 20;
+
+fn part(of: usize, all: usize) -> f64 {
+    if all == 0 {
+        return 1.0;
+    }
+    // Counts of objects: far below 2^52.
+    f64::from(u32::try_from(of).unwrap_or(u32::MAX))
+        / f64::from(u32::try_from(all).unwrap_or(u32::MAX))
+}
+
+fn file(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle");
+    std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    dir.join(name)
+}
+
+fn capture(workload: &Workload) -> Case {
+    memwhy::capture(workload.pid(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn agree(label: &str) {
+    for python in require(&[label]) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let mut workload = Workload::start(&python.path, &script("zoo.py"), &[]);
+        let mut figures = String::new();
+        let mut faults = Vec::new();
+
+        let path = file(&format!("{}.truth", python.label));
+        workload.command(&format!("hold truth {} edges=1", path.display()));
+        let case = capture(&workload);
+        assert_eq!(workload.command("resume")["resumed"], true);
+        let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
+        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let Some(heap) = &case.heap else { panic!("{label}: no heap: {:?}", case.problems) };
+        assert!(heap.complete(), "{label}: not every object was read: {:?}", case.problems);
+        assert!(case.problems.is_empty(), "{label}: {:?}", case.problems);
+
+        let _ = write!(figures, "{:<15}", python.label);
+        recall(&truth, heap, &mut figures, &mut faults);
+        precision(&truth, heap, &mut workload, &mut figures, &mut faults);
+        sizes(&truth, heap, &mut figures, &mut faults);
+        edges(&truth, heap, &mut figures);
+        mallinfo(&mut workload, &mut figures, &mut faults);
+        pymalloc(&mut workload, python, &mut figures, &mut faults);
+        threads(&case, workload.pid(), &mut figures, &mut faults);
+        assert!(workload.command("ping")["beats"].is_u64());
+
+        eprintln!("{figures}");
+        std::fs::write(file(&format!("{}.txt", python.label)), format!("{figures}\n"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert!(faults.is_empty(), "{}:\n{}", python.label, faults.join("\n"));
+    }
+}
+
+/// Every object that the target lists is found, with its type.
+fn recall(truth: &Truth, heap: &HeapGraph, figures: &mut String, faults: &mut Vec<String>) {
+    let mut by_type: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let mut found = 0;
+    for at in 0..truth.len() {
+        let sum = by_type.entry(truth.type_name(at)).or_default();
+        sum.1 += 1;
+        if typed_alike(truth, at, heap).is_some() {
+            sum.0 += 1;
+            found += 1;
+        }
+    }
+    let missed: Vec<String> = by_type
+        .iter()
+        .filter(|(_, (found, all))| found < all)
+        .map(|(name, (found, all))| format!("{name} {} of {all}", all - found))
+        .collect();
+    let _ = write!(figures, " | found {found}/{}", truth.len());
+    if !missed.is_empty() {
+        eprintln!("not found: {}", missed.join(", "));
+    }
+    if found * 1000 < truth.len() * 999 {
+        faults.push(format!("{found} of {} objects found", truth.len()));
+    }
+    for (name, (found, all)) in by_type.into_iter().filter(|(_, (_, all))| *all >= MANY) {
+        if found * 1000 < all * 999 {
+            faults.push(format!("{found} of {all} objects of {name} found"));
+        }
+    }
+}
+
+/// The object `at` of the truth, if it was found where it is and as what it is.
+fn typed_alike(truth: &Truth, at: usize, heap: &HeapGraph) -> Option<ObjectId> {
+    let id = heap.find(truth.addresses[at])?;
+    let kind = truth.types[truth.type_of[at] as usize].addr;
+    (type_addr(heap, id) == kind).then_some(id)
+}
+
+fn type_addr(heap: &HeapGraph, id: ObjectId) -> Addr {
+    heap.type_row(heap.type_of(id)).map_or(Addr(0), |row| row.addr)
+}
+
+/// Every object that was found and is not listed is held by one that is, by the interpreter's own
+/// data, or by the table of interned strings: a list that Python makes of itself is a lower bound.
+fn precision(
+    truth: &Truth,
+    heap: &HeapGraph,
+    workload: &mut Workload,
+    figures: &mut String,
+    faults: &mut Vec<String>,
+) {
+    let is_listed = |id: &ObjectId| truth.find(heap.addr(*id)).is_some();
+    let mut justified = Justified { heap, known: vec![false; heap.len()] };
+    let listed = heap.ids().filter(is_listed).count();
+    justified.close(heap.ids().filter(is_listed));
+    justified.close(heap.ids().filter(|id| heap.flags(*id).has(Flags::STATIC)));
+    let texts: Vec<ObjectId> =
+        justified.left().filter(|id| type_name(heap, *id) == "builtins.str").collect();
+    let interned = interned(workload, heap, &texts);
+    justified.close(interned.into_iter());
+
+    let mut left: BTreeMap<&str, Vec<Addr>> = BTreeMap::new();
+    for id in justified.left() {
+        left.entry(type_name(heap, id)).or_default().push(heap.addr(id));
+    }
+    let unjustified = justified.left().count();
+    let _ = write!(
+        figures,
+        " | beyond the list {} held, {unjustified} not, precision {:.3} %",
+        heap.len() - listed - unjustified,
+        100.0 - 100.0 * part(unjustified, heap.len())
+    );
+    if unjustified > 0 {
+        let counts: Vec<String> =
+            left.iter().map(|(name, addrs)| format!("{name} {} ({})", addrs.len(), addrs[0])).collect();
+        eprintln!("held by nothing that is listed: {}", counts.join(", "));
+    }
+    if unjustified * 1000 > heap.len() {
+        faults.push(format!("{unjustified} of {} objects are held by nothing", heap.len()));
+    }
+}
+
+fn type_name(heap: &HeapGraph, id: ObjectId) -> &str {
+    heap.type_row(heap.type_of(id)).map_or("?", |row| row.name.as_str())
+}
+
+/// The objects that are known to be alive, and all that they refer to.
+struct Justified<'a> {
+    heap: &'a HeapGraph,
+    known: Vec<bool>,
+}
+
+impl Justified<'_> {
+    fn close(&mut self, from: impl Iterator<Item = ObjectId>) {
+        let mut waiting: Vec<ObjectId> = from.collect();
+        while let Some(id) = waiting.pop() {
+            let known = &mut self.known[id.0 as usize];
+            if !*known {
+                *known = true;
+                waiting.extend(self.heap.references(id));
+            }
+        }
+    }
+
+    fn left(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.heap.ids().filter(|id| !self.known[id.0 as usize])
+    }
+}
+
+/// Those of `texts` that the target itself has in its table of interned strings.
+fn interned(workload: &mut Workload, heap: &HeapGraph, texts: &[ObjectId]) -> Vec<ObjectId> {
+    let path = file(&format!("{}.addresses", workload.pid()));
+    let lines: String = texts.iter().fold(String::new(), |mut lines, id| {
+        let _ = writeln!(lines, "{:#x}", heap.addr(*id).0);
+        lines
+    });
+    std::fs::write(&path, lines).unwrap_or_else(|error| panic!("{error}"));
+    let answer = workload.command(&format!("interned {}", path.display()));
+    std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+    let found = answer["interned"].as_array().cloned().unwrap_or_default();
+    found.iter().filter_map(|addr| heap.find(Addr(addr.as_u64()?))).collect()
+}
+
+/// Sizes are those of `sys.getsizeof`.
+fn sizes(truth: &Truth, heap: &HeapGraph, figures: &mut String, faults: &mut Vec<String>) {
+    let mut by_type: BTreeMap<&str, Vec<(Addr, u64, u64)>> = BTreeMap::new();
+    for at in 0..truth.len() {
+        if let (Some(stated), Some(id)) = (truth.sizes[at], typed_alike(truth, at, heap)) {
+            let row = (truth.addresses[at], stated, heap.size(id).0);
+            by_type.entry(truth.type_name(at)).or_default().push(row);
+        }
+    }
+    let all = || by_type.values().flatten();
+    let (stated, ours): (u64, u64) = (all().map(|r| r.1).sum(), all().map(|r| r.2).sum());
+    let exact = all().filter(|row| row.1 == row.2).count();
+    let wrong: Vec<String> = by_type
+        .iter()
+        .filter_map(|(name, rows)| {
+            let wrong: Vec<_> = rows.iter().filter(|row| row.1 != row.2).collect();
+            let (addr, stated, ours) = wrong.first()?;
+            let n = wrong.len();
+            Some(format!("{name} {n}/{} (at {addr}: {stated}, not {ours})", rows.len()))
+        })
+        .collect();
+    if !wrong.is_empty() {
+        eprintln!("sizes differ: {}", wrong.join(", "));
+    }
+    let _ = write!(
+        figures,
+        " | bytes {ours}/{stated}, sizes exact {:.3} %",
+        100.0 * part(exact, all().count())
+    );
+    if ours.abs_diff(stated) * 200 > stated {
+        faults.push(format!("sizes add up to {ours} B instead of {stated} B"));
+    }
+    let mut numerous: Vec<_> = by_type.iter().collect();
+    numerous.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.len()));
+    for (name, rows) in numerous.into_iter().take(NUMEROUS) {
+        let exact = rows.iter().filter(|row| row.1 == row.2).count();
+        if exact * 100 < rows.len() * 99 {
+            faults.push(format!("{exact} of {} sizes of {name} are right", rows.len()));
+        }
+    }
+}
+
+/// How many of the references that the target states are among ours.
+fn edges(truth: &Truth, heap: &HeapGraph, figures: &mut String) {
+    let (mut stated, mut found) = (0usize, 0usize);
+    let mut missed: BTreeMap<String, u64> = BTreeMap::new();
+    for at in 0..truth.len() {
+        let Some(id) = typed_alike(truth, at, heap) else { continue };
+        let mut ours: BTreeSet<Addr> =
+            heap.references(id).iter().map(|id| heap.addr(*id)).collect();
+        // Objects of classes made in Python hold their class; here that is a column of its own.
+        ours.insert(type_addr(heap, id));
+        let theirs: BTreeSet<Addr> =
+            truth.referents(at).unwrap_or_default().iter().copied().collect();
+        // What was not found itself is missed already, and counted there.
+        for target in theirs.into_iter().filter(|target| heap.find(*target).is_some()) {
+            stated += 1;
+            if ours.contains(&target) {
+                found += 1;
+            } else {
+                let to = truth.find(target).map_or("?", |to| truth.type_name(to));
+                *missed.entry(format!("{} -> {to}", truth.type_name(at))).or_default() += 1;
+            }
+        }
+    }
+    let mut missed: Vec<_> = missed.into_iter().collect();
+    missed.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    missed.truncate(12);
+    if !missed.is_empty() {
+        eprintln!("references missed most: {missed:?}");
+    }
+    let _ = write!(figures, " | edges {found}/{stated} ({:.3} %)", 100.0 * part(found, stated));
+}
+
+/// All nine counters of `mallinfo2` are exactly what the walk of malloc's heaps gives.
+fn mallinfo(workload: &mut Workload, figures: &mut String, faults: &mut Vec<String>) {
+    let stated = workload.command("hold mallinfo2");
+    let case = capture(workload);
+    workload.command("resume");
+    let glibc = case.malloc.as_ref().and_then(|malloc| malloc.glibc.as_ref());
+    let Some(ours) = glibc.map(|glibc| glibc.mallinfo) else { panic!("no glibc") };
+    let fields = [
+        ("arena", ours.arena),
+        ("ordblks", ours.ordblks),
+        ("smblks", ours.smblks),
+        ("hblks", ours.hblks),
+        ("hblkhd", ours.hblkhd),
+        ("fsmblks", ours.fsmblks),
+        ("uordblks", ours.uordblks),
+        ("fordblks", ours.fordblks),
+        ("keepcost", ours.keepcost),
+    ];
+    let right = fields.iter().filter(|(name, ours)| stated[*name].as_u64() == Some(*ours)).count();
+    let _ = write!(figures, " | mallinfo2 {right}/{}", fields.len());
+    if right < fields.len() {
+        faults.push(format!("mallinfo2: {fields:?} instead of {stated}"));
+    }
+}
+
+/// The totals and the classes of pymalloc are exactly those of `sys._debugmallocstats`, which
+/// stands in its first write while we look.
+fn pymalloc(
+    workload: &mut Workload,
+    python: &Interpreter,
+    figures: &mut String,
+    faults: &mut Vec<String>,
+) {
+    let path = file(&format!("{}.fifo", python.label));
+    let _ = std::fs::remove_file(&path);
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.as_ref().is_ok_and(std::process::ExitStatus::success), "mkfifo: {made:?}");
+    // Both ends are ours at first: so neither side's opening waits for the other.
+    let both = OpenOptions::new().read(true).write(true).open(&path);
+    let both = both.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut pipe = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let filled = workload.command(&format!("stats-into {}", path.display()));
+    assert!(filled["filled"].as_u64().is_some_and(|n| n > 0), "{filled}");
+    drop(both);
+    wait_for_a_write(workload.pid());
+    let case = capture(workload);
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+    let written: Value = workload.next_answer().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(written["written"], true, "{written}");
+
+    let Some(ours) = &case.pymalloc else { panic!("no pymalloc: {:?}", case.problems) };
+    let stated = Stated::parse(&text);
+    let seen = Stated::of(ours);
+    let same = stated == seen;
+    let _ = write!(
+        figures,
+        " | pymalloc {} arenas {} B {}",
+        seen.arenas,
+        seen.allocated,
+        if same { "exact" } else { "NOT EXACT" }
+    );
+    if !same {
+        faults.push(format!("pymalloc: {seen:#?}\ninstead of {stated:#?}"));
+    }
+}
+
+/// Until the main thread stands in a write to its stderr.
+fn wait_for_a_write(pid: u32) {
+    let begun = Instant::now();
+    loop {
+        let at = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        // Number 1 is write on x86-64, and 0x2 the descriptor.
+        if at.starts_with("1 0x2 ") {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is in {at:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What pymalloc says of itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Stated {
+    arenas: u64,
+    allocated: u64,
+    available: u64,
+    unused_pools: u64,
+    pool_size: u64,
+    arena_size: u64,
+    /// Pool headers, ends of pools, ends of arenas.
+    lost: u64,
+    classes: Vec<PymallocClass>,
+}
+
+impl Stated {
+    fn of(facts: &PymallocFacts) -> Self {
+        Self {
+            arenas: facts.arenas,
+            allocated: facts.allocated.0,
+            available: facts.free_in_used_pools.0,
+            unused_pools: facts.free_pools,
+            pool_size: facts.pool_size.0,
+            arena_size: facts.arena_size.0,
+            lost: facts.overhead.0,
+            classes: facts.classes.clone(),
+        }
+    }
+
+    /// The text of `_PyObject_DebugMallocStats` in `Objects/obmalloc.c`.
+    fn parse(text: &str) -> Self {
+        let number = |word: &str| word.replace(',', "").parse::<u64>().ok();
+        let value = |label: &str| {
+            let line = text.lines().find(|line| line.contains(label));
+            let value = line.and_then(|line| number(line.rsplit_once('=')?.1.trim()));
+            value.unwrap_or_else(|| panic!("no {label:?} in {text}"))
+        };
+        // `20 arenas * 1048576 bytes/arena = …`, `13 unused pools * 16384 bytes = …`
+        let product = |label: &str| {
+            let line = text.lines().find(|line| line.contains(label)).unwrap_or_default();
+            let words: Vec<u64> = line.split_ascii_whitespace().filter_map(number).collect();
+            let [count, size, _] = words[..] else { panic!("no {label:?} in {text}") };
+            (count, size)
+        };
+        let classes = text.lines().filter_map(|line| {
+            let words: Vec<u64> =
+                line.split_ascii_whitespace().map(number).collect::<Option<_>>()?;
+            let [_, block, pools, used, free] = words[..] else { return None };
+            (pools > 0).then_some(PymallocClass { block, pools, used, free })
+        });
+        let (unused_pools, pool_size) = product(" unused pools * ");
+        let lost = ["pool headers", "quantization", "arena alignment"]
+            .map(|what| value(&format!("# bytes lost to {what}")));
+        Self {
+            arenas: value("# arenas allocated current"),
+            allocated: value("# bytes in allocated blocks"),
+            available: value("# bytes in available blocks"),
+            unused_pools,
+            pool_size,
+            arena_size: product(" bytes/arena").1,
+            lost: lost.iter().sum(),
+            classes: classes.collect(),
+        }
+    }
+}
+
+/// Every thread is listed, under the name that Python gave it.
+fn threads(case: &Case, pid: u32, figures: &mut String, faults: &mut Vec<String>) {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let named = |name: &str| {
+        let mut found = case.threads.iter().filter(|thread| thread.is_python);
+        found.any(|thread| thread.name == name && !thread.frames.is_empty())
+    };
+    let _ = write!(figures, " | threads {}/{tasks}", case.threads.len());
+    if case.threads.len() != tasks || !named("MainThread") || !named("heart") {
+        faults.push(format!("{tasks} threads, seen: {:?}", case.threads));
+    }
+}
+
+#[test]
+fn what_cpython_3_9_says_of_itself_is_what_is_seen() {
+    agree("3.9.18");
+}
+
+#[test]
+fn what_cpython_3_10_says_of_itself_is_what_is_seen() {
+    agree("3.10.13");
+}
+
+#[test]
+fn what_cpython_3_11_says_of_itself_is_what_is_seen() {
+    agree("3.11.7");
+}
+
+#[test]
+fn what_cpython_3_12_says_of_itself_is_what_is_seen() {
+    agree("3.12.1");
+}
+
+#[test]
+fn what_cpython_3_13_says_of_itself_is_what_is_seen() {
+    agree("3.13.0");
+}
+
+#[test]
+fn what_a_stripped_static_cpython_says_of_itself_is_what_is_seen() {
+    agree("debian-3.11.2");
+}
