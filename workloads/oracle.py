@@ -136,7 +136,7 @@ def write(path, edges=False):
 def interned(path):
     """Which of the addresses in the file at `path`, one a line, are of strings in the table.
 
-    To be called in a copy: what is no string, whoever thought so, ends the process that looks.
+    To be called in a copy: what is no object, whoever thought so, ends the process that looks.
     """
     import ctypes
 
@@ -144,6 +144,9 @@ def interned(path):
         addresses = [int(line, 16) for line in file]
     found = []
     for address in addresses:
+        # Freed since: then the link of a free list is where the reference count was.
+        if not 0 < ctypes.c_uint64.from_address(address).value < 1 << 33:
+            continue
         text = ctypes.cast(address, ctypes.py_object).value
         # An equal string of our own, exchanged for the one in the table.
         if type(text) is str and sys.intern("".join(list(text))) is text:

@@ -59,7 +59,9 @@ fn agree(label: &str) {
         std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
         let Some(heap) = &case.heap else { panic!("{label}: no heap: {:?}", case.problems) };
         assert!(heap.complete(), "{label}: not every object was read: {:?}", case.problems);
-        assert!(case.problems.is_empty(), "{label}: {:?}", case.problems);
+        if !case.problems.is_empty() {
+            faults.push(format!("problems: {:?}", case.problems));
+        }
 
         let _ = write!(figures, "{:<15}", python.label);
         recall(&truth, heap, &mut figures, &mut faults);

@@ -68,8 +68,9 @@ pub fn walk(
         statics: Vec::new(),
     };
     finder.pools(places.pymalloc, problems);
-    if let Some(malloc) = places.malloc {
-        finder.chunks(malloc, places.pymalloc);
+    match places.malloc {
+        Some(malloc) => finder.chunks(malloc, places.pymalloc),
+        None => finder.heap.incomplete(),
     }
     for range in &places.wild {
         finder.words(*range, Flags::default());
@@ -158,6 +159,9 @@ impl Finder<'_> {
     }
 
     fn chunks(&mut self, malloc: &Glibc, pymalloc: &Pymalloc) {
+        if !malloc.complete() {
+            self.heap.incomplete();
+        }
         // Enough for what may lie before an object, and its first words.
         let mut head = [0; 64];
         for chunk in malloc.chunks.iter().filter(|chunk| chunk.in_use()) {

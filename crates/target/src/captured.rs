@@ -58,12 +58,13 @@ struct Packed {
     cache: Vec<Mutex<Expanded>>,
 }
 
-/// Where a block is in the slabs; as long as a block means not compressed.
+/// Where a block is in the slabs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     slab: u32,
     offset: u32,
     len: u32,
+    compressed: bool,
 }
 
 /// One block as it was.
@@ -126,7 +127,7 @@ impl Packed {
         let place = self.blocks.get(block)?;
         let (start, len) = (place.offset as usize, place.len as usize);
         let stored = self.slabs.get(place.slab as usize)?.get(start..start + len)?;
-        if len == BLOCK {
+        if !place.compressed {
             return copy_part(stored, at % BLOCK, buf);
         }
         let slot = self.cache.get(block % CACHED)?;
@@ -246,9 +247,9 @@ impl PackedPart {
         let mut places = Vec::with_capacity(SLAB / BLOCK);
         for block in slab.chunks(BLOCK) {
             // A block that hardly shrinks is kept as it is: reading it then costs nothing.
-            let bytes = match lz4_flex::block::compress_into(block, &mut buf) {
-                Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => &buf[..len],
-                _ => block,
+            let (bytes, compressed) = match lz4_flex::block::compress_into(block, &mut buf) {
+                Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => (&buf[..len], true),
+                _ => (block, false),
             };
             let full = self.slabs.last().is_none_or(|s| s.len() + bytes.len() > s.capacity());
             if full {
@@ -260,6 +261,7 @@ impl PackedPart {
                 slab: u32::try_from(slab).unwrap_or(u32::MAX),
                 offset: u32::try_from(out.len()).unwrap_or(u32::MAX),
                 len: u32::try_from(bytes.len()).unwrap_or(0),
+                compressed,
             });
             out.extend_from_slice(bytes);
         }
@@ -303,8 +305,10 @@ mod tests {
     fn sample(slabs: usize, packed: bool) -> Captured {
         let fill =
             |n: usize| (0..SLAB).map(move |i| u8::try_from((i / 64 + n) % 251).expect("small"));
-        let slabs: Vec<Vec<u8>> = (0..slabs).map(|n| fill(n).collect()).collect();
-        let len = (slabs.len() * SLAB) as u64;
+        let mut slabs: Vec<Vec<u8>> = (0..slabs).map(|n| fill(n).collect()).collect();
+        // The last slab of a stream is rarely full, and its last block neither.
+        slabs.last_mut().expect("one").truncate(SLAB - 11_384);
+        let len = (slabs.len() * SLAB) as u64 - 11_384;
         let extents = vec![
             Extent { range: AddrRange::sized(Addr(0x10_000), 0x3000), stream: Some(0) },
             Extent { range: AddrRange::sized(Addr(0x13_000), 0x1000), stream: None },
@@ -333,6 +337,9 @@ mod tests {
             assert_eq!(raw.bytes(at, 40_000, 1 << 20), packed.bytes(at, 40_000, 1 << 20));
             at = at.at(777_777);
         }
+        let end = Addr(0x20_000 + 64 * SLAB as u64 - 11_384 - 0x3000);
+        assert!(raw.bytes(end.before(5000), 5000, 1 << 20).is_ok());
+        assert_eq!(raw.bytes(end.before(5000), 5000, 9999), packed.bytes(end.before(5000), 5000, 9999));
     }
 
     #[test]

@@ -81,6 +81,22 @@ impl Maps {
         mapping.range().contains(addr).then_some(mapping)
     }
 
+    /// Where the writable anonymous memory that begins at or before `addr` ends: neighbours that
+    /// the kernel keeps apart (after a fork the heap is several) count as one.
+    #[must_use]
+    pub fn run_end(&self, addr: Addr) -> Addr {
+        let first = self.0.partition_point(|mapping| mapping.range().end <= addr);
+        let mut end = addr;
+        for mapping in self.0.iter().skip(first) {
+            let joins = mapping.range().start <= end && mapping.anonymous() && mapping.writable();
+            if !joins {
+                break;
+            }
+            end = mapping.range().end;
+        }
+        end
+    }
+
     /// RSS, all mappings together.
     #[must_use]
     pub fn rss(&self) -> Bytes {

@@ -5,9 +5,9 @@
 
 use super::chunk::{Chunk, End, Headers, walk_row};
 use super::find::Found;
-use super::layout::{HEADER, HEAP_MAX};
+use super::layout::{FLAGS, HEADER, HEAP_MAX, PREV_INUSE};
 use memwhy_model::{Addr, AddrRange, ArenaFacts, Bytes, ProblemKind, Problems};
-use memwhy_target::{MemoryExt, View};
+use memwhy_target::{Mapping, MemoryExt, View};
 
 /// An arena may have so many heaps: 64 TiB.
 const MOST_HEAPS: usize = 1 << 20;
@@ -43,7 +43,9 @@ pub(super) fn walk(
     let top = Addr(word(layout.top));
     let first = chunks.len();
     let walked = if facts.main {
-        walk_main(view, found, top, facts.system, chunks, regions)
+        let walked = Walked { bytes: 0, complete: false };
+        let headers = Headers::new(view);
+        MainWalk { view, headers, top, chunks, regions, walked }.run(found, facts.system)
     } else {
         walk_heaps(view, found, addr, top, index, chunks, regions)
     };
@@ -67,60 +69,63 @@ struct Walked {
 
 /// Main arena: one row from `sbrk_base` to top, or several with fences between them where
 /// something else moved the break or the break could not grow.
-fn walk_main(
-    view: &View,
-    found: &Found,
+struct MainWalk<'a> {
+    view: &'a View,
+    headers: Headers<'a>,
     top: Addr,
-    system: Bytes,
-    chunks: &mut Vec<Chunk>,
-    regions: &mut Vec<Region>,
-) -> Walked {
-    // Before its first use top points into the arena itself.
-    if system.0 == 0 {
-        return Walked { bytes: 0, complete: true };
-    }
-    let heap =
-        view.maps().0.iter().find(|m| m.facts.name == "[heap]").map(memwhy_target::Mapping::range);
-    let base = found.params.map(|params| params.sbrk_base).filter(|base| base.0 != 0);
-    let mut rows: Vec<(Addr, Addr)> = Vec::new();
-    if let Some(start) = base.or(heap.map(|heap| heap.start)) {
-        let end = view.maps().find(start).map_or(start, |mapping| mapping.range().end);
-        rows.push((start, end));
-    }
-    // Rows elsewhere begin where a mapping does.
-    rows.extend(view.maps().0.iter().filter(|m| m.anonymous() && m.writable()).filter_map(|m| {
-        let range = m.range();
-        (heap != Some(range) && range.contains(top)).then_some((range.start, range.end))
-    }));
-    let mut headers = Headers::new(view);
-    let mut walked = Walked { bytes: 0, complete: false };
-    let mut row = 0;
-    while let Some((start, limit)) = rows.get(row).copied() {
-        row += 1;
-        let before = chunks.len();
-        let aligned = start.align_up(16);
-        let limit_past = limit.at(1);
-        let end = walk_row(&mut headers, aligned, Some(top), limit_past, &mut |c| chunks.push(c));
-        let (until, ended) = match end {
-            End::Top => (chunks.last().map_or(aligned, |c| c.range().end), true),
-            // Two fence chunks, then perhaps memory of whoever moved the break, then ours again.
-            End::Fence(fence) => (fence.at(2 * HEADER), false),
-            End::Broken(_) => {
-                chunks.truncate(if row == 1 { chunks.len() } else { before });
-                continue;
+    chunks: &'a mut Vec<Chunk>,
+    regions: &'a mut Vec<Region>,
+    walked: Walked,
+}
+
+impl MainWalk<'_> {
+    fn run(mut self, found: &Found, system: Bytes) -> Walked {
+        // Before its first use top points into the arena itself.
+        if system.0 == 0 {
+            return Walked { bytes: 0, complete: true };
+        }
+        let maps = self.view.maps();
+        let heap = maps.0.iter().find(|m| m.facts.name == "[heap]").map(|m| m.range().start);
+        let base = found.params.map(|params| params.sbrk_base).filter(|base| base.0 != 0);
+        if let Some(start) = base.or(heap) {
+            self.rows(start, maps.run_end(start));
+        }
+        // Until all is found that the arena took: memory mapped where the break could not grow.
+        let mapped = maps.0.iter().filter(|m| m.anonymous() && m.writable() && m.private());
+        for range in mapped.filter(|m| m.facts.name.is_empty()).map(Mapping::range) {
+            if self.walked.complete || self.walked.bytes >= system.0 {
+                break;
             }
-        };
-        walked.bytes += until.0.saturating_sub(start.0);
-        regions.push(Region { range: AddrRange::new(start, until), arena: 0 });
-        if ended {
-            walked.complete = true;
-            break;
+            if self.headers.word(range.start.at(8)).is_ok_and(|size| size & FLAGS == PREV_INUSE) {
+                self.rows(range.start, maps.run_end(range.start));
+            }
         }
-        if until < limit {
-            rows.insert(row, (next_row(view, until, limit), limit));
+        self.walked
+    }
+
+    /// Walks the rows from `start` to `limit`, each up to top or to a fence.
+    fn rows(&mut self, mut start: Addr, limit: Addr) {
+        while start < limit {
+            let before = self.chunks.len();
+            let (chunks, top) = (&mut *self.chunks, Some(self.top));
+            let first = start.align_up(16);
+            let end = walk_row(&mut self.headers, first, top, limit.at(1), &mut |c| chunks.push(c));
+            let until = match end {
+                End::Top => self.chunks.last().map_or(first, |top| top.range().end),
+                // Two fence chunks, then perhaps memory of whoever moved the break, then ours.
+                End::Fence(fence) => fence.at(2 * HEADER),
+                // Chunks before the break in the row are right, but nothing proves it.
+                End::Broken(_) => return self.chunks.truncate(before),
+            };
+            self.walked.bytes += until.0.saturating_sub(start.0);
+            self.regions.push(Region { range: AddrRange::new(start, until), arena: 0 });
+            if end == End::Top {
+                self.walked.complete = true;
+                return;
+            }
+            start = next_row(self.view, until, limit);
         }
     }
-    walked
 }
 
 /// After a fence: the first page where a chunk with `PREV_INUSE` begins again.

@@ -253,11 +253,17 @@ impl Glibc {
         }
     }
 
+    /// Whether every chunk was found: each arena and malloc's own count agree.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.facts.arenas.iter().all(|arena| arena.complete)
+            && self.facts.mmapped == self.facts.mmapped_stated
+    }
+
     /// The facts, as a [`Case`](memwhy_model::Case) has them.
     #[must_use]
     pub fn into_facts(self) -> MallocFacts {
-        let walked = self.facts.arenas.iter().all(|arena| arena.complete)
-            && self.facts.mmapped == self.facts.mmapped_stated;
+        let walked = self.complete();
         let name = format!("glibc {}", self.version).trim_end().to_owned();
         MallocFacts { name, walked, glibc: Some(self.facts) }
     }
