@@ -153,8 +153,10 @@ fn precision(
         100.0 - 100.0 * part(unjustified, heap.len())
     );
     if unjustified > 0 {
-        let counts: Vec<String> =
-            left.iter().map(|(name, addrs)| format!("{name} {} ({})", addrs.len(), addrs[0])).collect();
+        let counts: Vec<String> = left
+            .iter()
+            .map(|(name, addrs)| format!("{name} {} ({})", addrs.len(), addrs[0]))
+            .collect();
         eprintln!("held by nothing that is listed: {}", counts.join(", "));
     }
     if unjustified * 1000 > heap.len() {

@@ -339,7 +339,10 @@ mod tests {
         }
         let end = Addr(0x20_000 + 64 * SLAB as u64 - 11_384 - 0x3000);
         assert!(raw.bytes(end.before(5000), 5000, 1 << 20).is_ok());
-        assert_eq!(raw.bytes(end.before(5000), 5000, 9999), packed.bytes(end.before(5000), 5000, 9999));
+        assert_eq!(
+            raw.bytes(end.before(5000), 5000, 9999),
+            packed.bytes(end.before(5000), 5000, 9999)
+        );
     }
 
     #[test]

@@ -17,10 +17,6 @@ impl Kind for Any {
     fn names(&self) -> &'static [&'static str] {
         &[]
     }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        fields(object, object.layouts.object.size, object.basic_size()?, each)
-    }
 }
 
 /// `object.__sizeof__`. Values that lie inside since 3.13 are not in it, though in the block.

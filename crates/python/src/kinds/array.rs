@@ -28,8 +28,4 @@ impl Kind for Array {
         let bytes = room.checked_mul(u64::from(item)).filter(|bytes| *bytes < 1 << 47);
         Ok(own + bytes.ok_or(Fault::too_long(object.addr))?)
     }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
-    }
 }

@@ -3,7 +3,6 @@
 use super::Kind;
 use super::any;
 use crate::object::Object;
-use memwhy_model::Addr;
 use memwhy_target::Fault;
 
 #[derive(Debug)]
@@ -22,9 +21,5 @@ impl Kind for ByteArray {
             return Err(Fault::too_long(object.addr));
         }
         Ok(any::shallow(object)? + room)
-    }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
     }
 }

@@ -5,7 +5,6 @@ use super::any;
 use crate::layout::tables::bytes_io::BytesIoBuffer;
 use crate::layout::tables::object::Count;
 use crate::object::Object;
-use memwhy_model::Addr;
 use memwhy_target::Fault;
 
 #[derive(Debug)]
@@ -22,10 +21,6 @@ pub(super) static BUFFERED: Buffered = Buffered;
 impl Kind for StringIo {
     fn names(&self) -> &'static [&'static str] {
         &["_io.StringIO"]
-    }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
     }
 }
 
@@ -57,10 +52,6 @@ impl Kind for BytesIo {
             _ => Ok(own),
         }
     }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
-    }
 }
 
 impl Kind for Buffered {
@@ -76,9 +67,5 @@ impl Kind for Buffered {
         }
         let size = object.word(fields.buffer_size.offset)?;
         if size < 1 << 47 { Ok(own + size) } else { Err(Fault::too_long(object.addr)) }
-    }
-
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        any::fields(object, object.layouts.object.size, object.ty.basicsize, each)
     }
 }

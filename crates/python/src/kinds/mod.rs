@@ -56,11 +56,14 @@ pub trait Kind: Debug + Sync {
         any::shallow(object)
     }
 
-    /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns.
+    /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns. By
+    /// default every word of it that its type declares.
     ///
     /// # Errors
     /// If something of it cannot be read; what came before has been handed out.
-    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault>;
+    fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
+        any::fields(object, object.layouts.object.size, object.basic_size()?, each)
+    }
 }
 
 /// Every kind, more special ones first: an `OrderedDict` is a dict as well.
