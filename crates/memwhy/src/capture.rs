@@ -58,7 +58,9 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
     timings.push(clock.lap("malloc"));
 
-    let python = match Python::observe(view, &images, malloc.as_ref(), &mut problems) {
+    // Where another allocator stands in, glibc's chunks are not where the objects are.
+    let serving = malloc.as_ref().filter(|_| stranger.is_none());
+    let python = match Python::observe(view, &images, serving, &mut problems) {
         Ok(python) => Some(python),
         Err(refusal) => {
             problems.note(ProblemKind::CalibrationFailed, || refusal.to_string());

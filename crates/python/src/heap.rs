@@ -5,6 +5,7 @@
 //! and its pointers; a pointer to an object is a reference, one to the start of another block
 //! makes that block a buffer of the object.
 
+use crate::alloc::debug;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
 use crate::kinds;
 use crate::layout::tables::object::Refcount;
@@ -16,7 +17,7 @@ use memwhy_model::{
     TypeRow,
 };
 use memwhy_native::alloc::glibc::Glibc;
-use memwhy_target::{Memory, MemoryExt, View};
+use memwhy_target::{MAX_READ, Memory, MemoryExt, View};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 
@@ -66,6 +67,7 @@ pub fn walk(
         heap: HeapBuilder::default(),
         in_chunks: Vec::new(),
         statics: Vec::new(),
+        debug: false,
     };
     finder.pools(places.pymalloc, problems);
     match places.malloc {
@@ -79,7 +81,7 @@ pub fn walk(
     for range in &places.data {
         finder.words(*range, Flags::STATIC);
     }
-    let Finder { types, mut heap, in_chunks, statics, .. } = finder;
+    let Finder { types, mut heap, in_chunks, statics, debug, .. } = finder;
     heap.seal_objects();
     let mut reader = Reader {
         memory: view,
@@ -88,6 +90,7 @@ pub fn walk(
         places,
         index: Index::of(heap.graph()),
         owners: FxHashMap::default(),
+        debug,
     };
     for (block, object) in in_chunks {
         if let Some(id) = reader.index.find(heap.graph(), object) {
@@ -128,6 +131,8 @@ struct Finder<'m> {
     /// Chunks with an object in them: memory of the chunk, address of the object.
     in_chunks: Vec<(Addr, Addr)>,
     statics: Vec<AddrRange>,
+    /// Whether blocks carry what `PYTHONMALLOC=debug` puts before them.
+    debug: bool,
 }
 
 impl Finder<'_> {
@@ -163,13 +168,13 @@ impl Finder<'_> {
             self.heap.incomplete();
         }
         // Enough for what may lie before an object, and its first words.
-        let mut head = [0; 64];
+        let mut head = [0; 96];
         for chunk in malloc.chunks.iter().filter(|chunk| chunk.in_use()) {
             let (at, room) = (chunk.memory(), chunk.usable());
             if pymalloc.covers(at) {
                 continue;
             }
-            let len = usize::try_from(room.min(64)).unwrap_or(0) & !7;
+            let len = usize::try_from(room.min(96)).unwrap_or(0) & !7;
             let head = head.get_mut(..len).unwrap_or_default();
             if self.memory.read(at, head).is_err() {
                 continue;
@@ -186,6 +191,9 @@ impl Finder<'_> {
     ///
     /// Where in its block an object begins is dictated by its type, so at most one place fits.
     fn classify(&mut self, addr: Addr, bytes: &[u8], room: u64) -> Option<(Addr, TypeId, Flags)> {
+        let (prefix, bytes) = debug::strip(bytes)?;
+        self.debug |= prefix > 0;
+        let (addr, room) = (addr.at(prefix), room.saturating_sub(prefix));
         let gc = self.layouts.pre_header.gc_head;
         // Nothing before the object is tried first: the digits of an integer may be the address of
         // a type (`id(int)`), where the words before an object never are.
@@ -240,27 +248,61 @@ impl Finder<'_> {
 
     /// Searches a range for objects, word by word: a known type marks one.
     fn words(&mut self, range: AddrRange, flags: Flags) {
-        let Ok(words) = self.memory.words(range.start, range.len() / 8, 64 << 20) else { return };
-        let offset = self.layouts.object.ob_type.offset;
+        /// Bytes read at once.
+        const PIECE: u64 = 1 << 20;
         let mut free_from = range.start;
-        for (word, at) in words.iter().zip((0u64..).step_by(8)) {
-            let Some(id) = self.types.met(Addr(*word)) else { continue };
-            let Some(info) = self.types.info(id) else { continue };
-            let Some(object) = range.start.at(at).0.checked_sub(offset).map(Addr) else { continue };
-            let extent = AddrRange::sized(object, info.least);
-            // Objects do not lie in each other; the words of one that was found are its own.
-            let fits = object >= free_from && range.covers(extent);
-            if !fits || (flags.has(Flags::STATIC) && !may_be_static(info)) {
+        let mut at = range.start;
+        while at < range.end {
+            let piece = AddrRange::new(at, Addr(at.at(PIECE).0.min(range.end.0)));
+            at = piece.end;
+            let Ok(words) = self.memory.words(piece.start, piece.len() / 8, MAX_READ / 8) else {
+                self.heap.incomplete();
                 continue;
-            }
-            let Ok(head) = self.memory.array::<32>(object) else { continue };
-            let Some(alive) = alive(&self.layouts.object.refcount, &head) else { continue };
-            self.heap.push(object, id, 0, alive.and(flags));
-            free_from = extent.end.align_down(8);
-            if flags.has(Flags::STATIC) {
-                self.statics.push(extent);
+            };
+            for (word, offset) in words.iter().zip((0u64..).step_by(8)) {
+                if let Some(end) = self.word(*word, piece.start.at(offset), range, free_from, flags)
+                {
+                    free_from = end;
+                }
             }
         }
+    }
+
+    /// Takes the object whose type is the `word` at `at`, if there is one that begins at or after
+    /// `free_from` and ends in `range`; returns where its fields end.
+    fn word(
+        &mut self,
+        word: u64,
+        at: Addr,
+        range: AddrRange,
+        free_from: Addr,
+        flags: Flags,
+    ) -> Option<Addr> {
+        let id = self.types.met(Addr(word))?;
+        let info = self.types.info(id)?;
+        let object = at.0.checked_sub(self.layouts.object.ob_type.offset).map(Addr)?;
+        let extent = AddrRange::sized(object, info.least);
+        // Objects do not lie in each other; the words of one that was found are its own.
+        let fits = object >= free_from && range.covers(extent);
+        if !fits || (flags.has(Flags::STATIC) && !may_be_static(info)) {
+            return None;
+        }
+        let head = self.memory.array::<32>(object).ok()?;
+        // Tables of pointers, of linkers and of compilers, are full of an address followed by that
+        // of a type; where addresses are small they look like counts.
+        let count = self.memory.u64(object).ok()?;
+        if self.memory.maps().find(Addr(count)).is_some() {
+            return None;
+        }
+        let alive = alive(&self.layouts.object.refcount, &head)?;
+        if !items_fit(self.layouts, info, &head, range.end.0 - object.0) {
+            return None;
+        }
+        self.heap.push(object, id, 0, alive.and(flags));
+        if flags.has(Flags::STATIC) {
+            self.statics.push(extent);
+        }
+        Some(extent.end.align_down(8))
     }
 }
 
@@ -318,6 +360,7 @@ struct Reader<'a> {
     places: &'a Places<'a>,
     index: Index,
     owners: FxHashMap<u64, ObjectId>,
+    debug: bool,
 }
 
 impl Reader<'_> {
@@ -349,7 +392,16 @@ impl Reader<'_> {
             let shallow = shallow.unwrap_or(info.basicsize) + before;
             let mut held = 0;
             for buffer in &buffers {
-                held += take(self.memory, &mut self.owners, self.places, *buffer, id);
+                // A pointer leads behind what debugging puts before a block.
+                let starts = if self.debug { &debug::PREFIXES[..] } else { &[0] };
+                held += starts
+                    .iter()
+                    .map(|prefix| {
+                        let start = buffer.before(*prefix);
+                        take(self.memory, &mut self.owners, self.places, start, id)
+                    })
+                    .find(|taken| *taken > 0)
+                    .unwrap_or(0);
             }
             if let Some(fault) = failed {
                 problems.note(ProblemKind::UnreadablePointer, || {

@@ -21,6 +21,8 @@ use rustc_hash::FxHashMap;
 const MOST_STACK_CHUNKS: usize = 1 << 16;
 /// Frames of one thread; deeper recursion is cut, and noted.
 const MOST_FRAMES: usize = 10_000;
+/// An interpreter that has just started has more objects.
+const FEWEST_OBJECTS: usize = 5000;
 /// Rows of the tables that name what pins memory.
 const PINS_NAMED: usize = 8;
 
@@ -70,6 +72,13 @@ impl Python {
         };
         let (mut builder, mut heap) =
             heap::walk(view, &layouts, interpreter.type_type, &places, problems);
+        // With PYTHONMALLOC=malloc there are no arenas: then the objects are in malloc's chunks.
+        if pymalloc.arenas.is_empty() && builder.graph().len() < FEWEST_OBJECTS {
+            problems.note(ProblemKind::CalibrationFailed, || {
+                "pymalloc's arenas were not found, nor are the objects in malloc's chunks".into()
+            });
+            builder.incomplete();
+        }
         let modules = interpreters.first().and_then(|state| state.modules);
         let roots = roots::collect(view, &layouts, builder.graph(), &heap, modules);
         builder.roots(roots);
@@ -127,13 +136,10 @@ impl Python {
             .pools
             .iter()
             .filter(|pool| pool.used > 0 && u64::from(pool.used) * 8 < u64::from(pool.blocks));
-        let graph = &self.heap.graph;
-        let pre = self.interpreter.layouts.pre_header.gc_head;
         let keepers = sparse.filter_map(|pool| {
             let live = (0..pool.blocks).filter(|index| self.pymalloc.is_live(pool, *index));
             live.map(|index| self.pymalloc.block_addr(pool, index)).find_map(|block| {
-                let places = [block, block.at(pre), block.at(pre + 16)];
-                let object = places.into_iter().find_map(|at| self.index.find(graph, at));
+                let object = self.object_in(AddrRange::sized(block, u64::from(pool.block)));
                 object.or_else(|| self.heap.owner_of(block))
             })
         });
@@ -175,7 +181,7 @@ impl Python {
                 let block = AddrRange::sized(addr, u64::from(pool.block));
                 let owner = if !self.pymalloc.is_live(pool, index) {
                     Owner::PymallocFree
-                } else if self.has_object(block) || self.heap.owner_of(addr).is_some() {
+                } else if self.object_in(block).is_some() || self.heap.owner_of(addr).is_some() {
                     Owner::PythonObjects
                 } else {
                     Owner::PythonRuntime
@@ -185,12 +191,12 @@ impl Python {
         }
     }
 
-    fn has_object(&self, block: AddrRange) -> bool {
-        let pre = self.interpreter.layouts.pre_header.gc_head;
-        [0, pre, pre + 16]
-            .into_iter()
-            .map(|before| block.start.at(before))
-            .any(|at| block.contains(at) && self.index.find(&self.heap.graph, at).is_some())
+    /// The object in a block: at its start, or behind what may lie before it.
+    fn object_in(&self, block: AddrRange) -> Option<ObjectId> {
+        let places = (0..=64).step_by(16).map(|before| block.start.at(before));
+        places
+            .take_while(|at| block.contains(*at))
+            .find_map(|at| self.index.find(&self.heap.graph, at))
     }
 
     /// Adds what Python knows of its threads to what the kernel does.
@@ -245,10 +251,6 @@ fn walk_pymalloc(
     if let Some(array) = array {
         return Pymalloc::walk(view, layouts, array, found_by, problems);
     }
-    // With PYTHONMALLOC=malloc there is none, and then no pool either.
-    problems.note(ProblemKind::CalibrationFailed, || {
-        "pymalloc's arenas were not found (PYTHONMALLOC=malloc has none)".into()
-    });
     Pymalloc::default()
 }
 

@@ -1,6 +1,6 @@
 //! What do the tests of memwhy stand on?
 //!
-//! * [`interpreters`], [`require`]: every CPython of this machine;
+//! * [`interpreters()`], [`require`]: every CPython of this machine;
 //! * [`Workload`]: a Python program that went wrong on purpose, running and waiting;
 //! * [`Turn`]: the right to run something heavy, so that few do at once;
 //! * [`Truth`]: what objects such a program has by its own account;

@@ -1,6 +1,6 @@
 //! Which commands are there?
 //!
-//! A command is one file with its flags and their help, and one line in [`commands!`].
+//! A command is one file with its flags and their help, and one line in `commands!`.
 
 mod demo;
 mod doctor;

@@ -25,7 +25,7 @@ use crate::image::{Image, Images};
 use find::Found;
 use layout::HEADER;
 use memwhy_model::{
-    Addr, AddrRange, Bytes, GlibcFacts, Layer, Mallinfo, MallocFacts, Owner, Partition,
+    Addr, AddrRange, ArenaFacts, Bytes, GlibcFacts, Layer, Mallinfo, MallocFacts, Owner, Partition,
     ProblemKind, Problems,
 };
 use memwhy_target::{Memory, MemoryExt, Skip, View};
@@ -99,11 +99,6 @@ impl Glibc {
     /// Walks the heaps of every arena.
     fn walk_heaps(view: &View, libc: &Image, problems: &mut Problems) -> Option<(Self, Found)> {
         let found = find::find(view, libc)?;
-        if found.by != "relocation and memory" {
-            problems.note(ProblemKind::LayoutDisagrees, || {
-                format!("main_arena was found by {} alone", found.by)
-            });
-        }
         let layout = found.layout;
         let arenas = find::ring(view, found.main_arena, &layout).unwrap_or_default();
         let (mut chunks, mut regions, mut facts) = (Vec::new(), Vec::new(), Vec::new());
@@ -117,6 +112,13 @@ impl Glibc {
                 &mut regions,
                 problems,
             ));
+        }
+        // Before its first use main arena has no lists that memory could show.
+        let used = facts.iter().any(|arena: &ArenaFacts| arena.system.0 > 0);
+        if used && found.by != "relocation and memory" {
+            problems.note(ProblemKind::LayoutDisagrees, || {
+                format!("main_arena was found by {} alone", found.by)
+            });
         }
         regions.sort_unstable_by_key(|region| region.range.start);
         chunks.sort_unstable_by_key(|chunk| chunk.addr());
