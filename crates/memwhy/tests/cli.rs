@@ -6,10 +6,11 @@ use binary::{json, memwhy, run};
 use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -107,24 +108,31 @@ fn a_process_without_python_is_refused_where_python_is_asked_for() {
     }
 }
 
-/// The binary where another user can run it, and how to.
+/// Makes a program that everybody may run. By a process of its own: a file that we have open for
+/// writing cannot be run, and another test may start a process just then, which has it open too.
+fn install(from: &Path, to: &Path) {
+    let made = Command::new("install").args(["-m", "755"]).args([from, to]).status();
+    assert!(made.as_ref().is_ok_and(ExitStatus::success), "install {}: {made:?}", to.display());
+}
+
+/// What memwhy answers to another user.
 fn as_another_user(arguments: &[&str]) -> Option<Output> {
     let ours = std::fs::metadata("/proc/self").map_or(ANOTHER_UID, |found| found.uid());
     if ours != 0 {
         skip("only root can run memwhy as another user");
         return None;
     }
-    let dir = std::env::temp_dir().join(format!("memwhy-{}-nobody", std::process::id()));
-    let copy = dir.join("memwhy");
-    let copied = std::fs::create_dir_all(&dir)
-        .and_then(|()| std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)))
-        .and_then(|()| std::fs::copy(env!("CARGO_BIN_EXE_memwhy"), &copy));
-    copied.unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
+    static COPIES: AtomicU32 = AtomicU32::new(0);
+    let copies = COPIES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("memwhy-{}-nobody-{copies}", std::process::id());
+    // Where that user may go: the place of the binary itself can be somebody's home.
+    let copy = std::env::temp_dir().join(name);
+    install(Path::new(env!("CARGO_BIN_EXE_memwhy")), &copy);
     let mut command = Command::new(&copy);
     // `uid` drops the groups of root as well.
     command.args(arguments).stdin(Stdio::null()).current_dir("/").uid(ANOTHER_UID).gid(ANOTHER_UID);
     let output = command.output().unwrap_or_else(|error| panic!("{error}"));
-    std::fs::remove_dir_all(&dir).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_file(&copy).unwrap_or_else(|error| panic!("{error}"));
     Some(output)
 }
 
@@ -211,13 +219,12 @@ fn program_of_32_bits() -> PathBuf {
         word(&mut bytes, value);
     }
     bytes.extend(CODE);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("elf32-{}", std::process::id()));
-    let written = std::fs::File::create(&path).and_then(|mut file| {
-        file.write_all(&bytes)?;
-        file.set_permissions(PermissionsExt::from_mode(0o755))
-    });
-    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    path
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("elf32-{}", std::process::id()));
+    let program = made.with_extension("run");
+    std::fs::write(&made, bytes).unwrap_or_else(|error| panic!("{}: {error}", made.display()));
+    install(&made, &program);
+    std::fs::remove_file(&made).unwrap_or_else(|error| panic!("{error}"));
+    program
 }
 
 #[test]
@@ -331,7 +338,7 @@ kind.check_schema(schema)
 validator = kind(schema, format_checker=kind.FORMAT_CHECKER)
 faults = ['%s: %s' % (fault.json_path, fault.message) for fault in
           validator.iter_errors(json.load(sys.stdin))]
-sys.exit('\\n'.join(faults))
+sys.exit('\\n'.join(faults) or None)
 ";
 
 fn is_valid(python: &Path, report: &[u8], what: &str) -> ExitStatus {

@@ -284,7 +284,7 @@ impl Finder<'_> {
         let extent = AddrRange::sized(object, info.least);
         // Objects do not lie in each other; the words of one that was found are its own.
         let fits = object >= free_from && range.covers(extent);
-        if !fits || (flags.has(Flags::STATIC) && !may_be_static(info)) {
+        if !fits {
             return None;
         }
         let head = self.memory.array::<32>(object).ok()?;
@@ -295,7 +295,19 @@ impl Finder<'_> {
             return None;
         }
         let alive = alive(&self.layouts.object.refcount, &head)?;
-        if !items_fit(self.layouts, info, &head, range.end.0 - object.0) {
+        if flags.has(Flags::STATIC) && !may_be_static(info, alive) {
+            return None;
+        }
+        // What C code defines lies in its image as a whole, text and all.
+        let view = Object {
+            memory: self.memory,
+            layouts: self.layouts,
+            ty: info,
+            addr: object,
+            head: &head,
+        };
+        let size = info.kind.shallow(&view).ok()?;
+        if flags.has(Flags::STATIC) && size > range.end.0 - object.0 {
             return None;
         }
         self.heap.push(object, id, 0, alive.and(flags));
@@ -317,11 +329,12 @@ fn items_fit(layouts: &Layouts, info: &TypeInfo, object: &[u8], room: u64) -> bo
 }
 
 /// Whether C code can define an object of a type: not of one that is made at run time, and of the
-/// types that the collector cares for only types and tuples.
-fn may_be_static(info: &TypeInfo) -> bool {
+/// types that the collector cares for only types and tuples, or else it must be immortal.
+fn may_be_static(info: &TypeInfo, flags: Flags) -> bool {
     let constant = TypeFlags::TYPE_SUBCLASS | TypeFlags::TUPLE_SUBCLASS;
     let made_by_c = info.flags & TypeFlags::HEAPTYPE == 0;
-    made_by_c && (!info.has(TypeFlags::HAVE_GC) || info.flags & constant != 0)
+    let lasts = info.flags & constant != 0 || flags.has(Flags::IMMORTAL);
+    made_by_c && (!info.has(TypeFlags::HAVE_GC) || lasts)
 }
 
 /// Whether a reference count is that of a living object, and whether it is immortal.
