@@ -194,8 +194,13 @@ fn native_threads(threads: &[Thread]) -> Vec<ThreadFacts> {
     let facts = threads.iter().map(|thread| ThreadFacts {
         tid: thread.tid,
         name: thread.comm.clone(),
-        state: if thread.cpu_share >= AT_WORK { ThreadState::Running } else { ThreadState::Idle },
+        state: if thread.cpu_share + thread.cpu_wait >= AT_WORK {
+            ThreadState::Running
+        } else {
+            ThreadState::Idle
+        },
         cpu_share: thread.cpu_share,
+        cpu_wait: thread.cpu_wait,
         ..ThreadFacts::default()
     });
     facts.collect()

@@ -117,12 +117,12 @@ fn install(from: &Path, to: &Path) {
 
 /// What memwhy answers to another user.
 fn as_another_user(arguments: &[&str]) -> Option<Output> {
+    static COPIES: AtomicU32 = AtomicU32::new(0);
     let ours = std::fs::metadata("/proc/self").map_or(ANOTHER_UID, |found| found.uid());
     if ours != 0 {
         skip("only root can run memwhy as another user");
         return None;
     }
-    static COPIES: AtomicU32 = AtomicU32::new(0);
     let copies = COPIES.fetch_add(1, Ordering::Relaxed);
     let name = format!("memwhy-{}-nobody-{copies}", std::process::id());
     // Where that user may go: the place of the binary itself can be somebody's home.

@@ -240,6 +240,8 @@ pub struct ThreadFacts {
     pub state: ThreadState,
     /// Which share of one CPU it used while it was looked at, just before the stop; 0 to 1.
     pub cpu_share: f64,
+    /// For which share of that time it was ready for a CPU and had none; 0 to 1.
+    pub cpu_wait: f64,
     /// Whether it has a Python thread state.
     pub is_python: bool,
     /// Whether it holds the GIL.

@@ -29,7 +29,7 @@ pub use case::{
     MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
     ThreadFacts, ThreadState, Timing,
 };
-pub use heap::{EdgeKind, Flags, HeapBuilder, HeapGraph, ObjectId, Root, TypeId, TypeRow};
+pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, TypeId, TypeRow};
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};

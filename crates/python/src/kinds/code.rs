@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::any;
-use crate::layout::tables::code_object::Bytecode;
+use crate::layout::tables::code_object::{Bytecode, Variables};
 use crate::object::Object;
 use memwhy_model::Addr;
 use memwhy_target::Fault;
@@ -23,7 +23,7 @@ impl Kind for Code {
         let size = any::shallow(object)?;
         Ok(match object.layouts.code_object.bytecode {
             Bytecode::Inside { .. } => size.next_multiple_of(8),
-            Bytecode::Object(_) => size,
+            Bytecode::Object(_) => size + beside(object)?,
         })
     }
 
@@ -35,4 +35,30 @@ impl Kind for Code {
         };
         any::fields(object, object.layouts.object.size, end, each)
     }
+}
+
+/// Up to 3.10, the array of cells that are arguments and the cache of global names.
+fn beside(object: &Object<'_>) -> Result<u64, Fault> {
+    /// `sizeof(_PyOpcache)`.
+    const CACHED: u64 = 32;
+    let (memory, layouts) = (object.memory, object.layouts);
+    let fields = &layouts.code_object;
+    let mut size = 0;
+    if let (Some(map), Variables::Separate { cellvars, .. }) = (fields.cell2arg, fields.variables)
+        && object.word(map.offset)? != 0
+        && let Some(cells) = cellvars.read(memory, object.addr)?
+    {
+        size += layouts.var_object.ob_size.read(memory, cells)?.unsigned_abs() * 8;
+    }
+    let places = fields.opcache_size.map(|field| field.read(memory, object.addr)).transpose()?;
+    if let Some(places) = places.filter(|places| *places > 0) {
+        // A byte for each instruction says where in the cache it looks.
+        if let Bytecode::Object(code) = fields.bytecode
+            && let Some(code) = code.read(memory, object.addr)?
+        {
+            size += layouts.var_object.ob_size.read(memory, code)?.unsigned_abs() / 2;
+        }
+        size += u64::from(places) * CACHED;
+    }
+    Ok(size)
 }

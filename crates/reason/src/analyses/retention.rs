@@ -15,6 +15,9 @@ use memwhy_model::{ArenaFacts, Bytes, GlibcFacts, Owner};
 /// any Python frees some buffer of 160 KiB at start-up, which matters to nobody.
 pub const FAR_GROWN: Bytes = Bytes::mib(1);
 
+/// From this size on a buffer would have a mapping of its own, had the threshold not grown.
+const LARGE_BUFFER: Bytes = Bytes::kib(128);
+
 /// From this many thread arenas on a lower number of arenas can help: with two there is already
 /// what `MALLOC_ARENA_MAX=2` would leave.
 const MANY_ARENAS: usize = 3;
@@ -125,7 +128,12 @@ fn classify(glibc: &GlibcFacts, thread_arenas: &[ArenaFacts]) -> Class {
     let main = glibc.arenas.iter().find(|arena| arena.main);
     let at_the_end = main.map_or(Bytes(0), |arena| arena.top);
     let grew = glibc.threshold_is_dynamic && glibc.mmap_threshold >= FAR_GROWN;
-    if grew && (glibc.large_free + at_the_end).share_of(returns) >= MOST {
+    // Freed neighbours merge, so that a large free chunk need not have been a large buffer: one that
+    // is still there shows that such buffers come from the heap now.
+    let large = |size: u64| size >= LARGE_BUFFER.0;
+    let seen = glibc.in_use_by_size.iter().any(|(size, _)| large(*size))
+        || main.and_then(|arena| arena.last_in_use).is_some_and(|(_, size)| large(size.0));
+    if grew && seen && (glibc.large_free + at_the_end).share_of(returns) >= MOST {
         return Class::MmapThresholdGrew;
     }
     let hole = glibc
@@ -165,7 +173,7 @@ impl Class {
                 workload: "16 workers that peak in turn",
                 before: 385,
                 trimmed: 18,
-                no_help: "lower mmap or trim thresholds (385)",
+                no_help: "a trim threshold of 128 KiB or mmap threshold of 64 KiB (385)",
             },
             Self::BurstOfThreads => Measured {
                 workload: "24 short threads at once, twice",
@@ -260,6 +268,8 @@ mod tests {
         facts.arenas[0].largest_free = Some((Addr(0x2000), Bytes::mib(260)));
         assert_eq!(class(&facts), Class::HoleUnderSurvivor);
         facts.mmap_threshold = Bytes::mib(20);
+        assert_eq!(class(&facts), Class::HoleUnderSurvivor, "no large buffer was ever seen");
+        facts.in_use_by_size = vec![(256 << 10, 1)];
         assert_eq!(class(&facts), Class::MmapThresholdGrew);
         facts.threshold_is_dynamic = false;
         assert_eq!(class(&facts), Class::HoleUnderSurvivor);

@@ -34,14 +34,21 @@ impl Hypothesis for Busy {
         let used: f64 = ask.threads.iter().map(|thread| thread.cpu_share).sum();
         let mut at_work: Vec<&ThreadFacts> = ask.threads.iter().filter(|t| works(t)).collect();
         at_work.sort_by(|a, b| b.cpu_share.total_cmp(&a.cpu_share));
+        // A machine that is short of CPUs makes threads wait that would work.
+        let waited: f64 = ask.threads.iter().map(|thread| thread.cpu_wait).sum();
+        let short = if waited >= AT_WORK {
+            format!(" and waiting {} of the time for one", percent(waited.min(1.0)))
+        } else {
+            String::new()
+        };
         let summary = format!(
-            "{} of {} at work, using {} of a CPU",
+            "{} of {} at work, using {} of a CPU{short}",
             at_work.len(),
             wording::count(all, "thread"),
             percent(used)
         );
         let mut finding = Finding::refuted(self.id(), summary);
-        if used < AT_WORK {
+        if used + waited < AT_WORK {
             return finding;
         }
         finding.standing = Standing::Holds;
@@ -107,6 +114,16 @@ mod tests {
     #[test]
     fn threads_that_share_one_lock_are_work_together() {
         assert_eq!(judge(&[0.25; 4]).standing, Standing::Holds);
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_is_work_that_does_not_get_done() {
+        let mut thread = ThreadFacts { state: ThreadState::Running, ..ThreadFacts::default() };
+        (thread.cpu_share, thread.cpu_wait) = (0.13, 0.8);
+        let case = Case { threads: vec![thread], ..Case::default() };
+        let finding = Busy.judge(&Ask::new(&case));
+        assert_eq!(finding.standing, Standing::Holds);
+        assert!(finding.summary.ends_with("13% of a CPU and waiting 80% of the time for one"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn header(case: &Case) -> Block {
         let used = cgroup.used.as_mib();
         parts.push(match cgroup.limit {
             Some(limit) => format!("cgroup {used:.0}/{:.0} MiB", limit.as_mib()),
-            None => format!("cgroup {used:.0} MiB"),
+            None => format!("cgroup uses {used:.0} MiB"),
         });
     }
     parts.retain(|part| !part.is_empty());

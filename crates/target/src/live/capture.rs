@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 /// For how long threads are looked at before the stop, to see who is at work.
 pub const LOOK: Duration = Duration::from_millis(50);
 
+/// Seconds of the stop, for each GiB copied, after which the copier no longer packs.
+const PACKING: f64 = 0.4;
+
 /// Names what need not be copied, checked while the target stands still.
 pub trait Skip {
     /// Ranges whose content nobody will ask for.
@@ -312,12 +315,17 @@ impl Slabs {
             return Some((Captured::new(plan.without(&missing), slabs), missing));
         }
         let packer = Packer::default();
+        let started = Instant::now();
+        let budget = Duration::from_secs_f64(PACKING * Bytes(plan.len).as_mib() / 1024.0);
         let parts = std::thread::scope(|scope| {
             let other = scope.spawn(|| packer.work(PackedPart::default()));
             let mut own = PackedPart::default();
             let complete = (0..count).all(|n| {
                 let slab = packer.empty().or_else(|| ready.pop());
-                let slab = slab.or_else(|| packer.pack_one(&mut own));
+                // Our memory is bounded as long as that costs the target little.
+                let slab = slab.or_else(|| {
+                    if started.elapsed() < budget { packer.pack_one(&mut own) } else { None }
+                });
                 next(slab, n).map(|slab| packer.push(n, slab)).is_some()
             });
             done();

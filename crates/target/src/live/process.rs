@@ -32,6 +32,8 @@ pub struct Thread {
     pub state: char,
     /// Which share of one CPU it used while it was looked at; 0 to 1.
     pub cpu_share: f64,
+    /// For which share of that time it was ready for a CPU and had none; 0 to 1.
+    pub cpu_wait: f64,
     /// Where its stack was, if the kernel says so: only of a thread that does not run.
     pub stack_pointer: Option<Addr>,
 }
@@ -201,20 +203,25 @@ impl Process {
     pub fn threads(&self, look: Duration) -> Vec<Thread> {
         let dir = |tid: u32| self.path("task").join(tid.to_string());
         let started = Instant::now();
-        let before: Vec<(u32, u64)> =
-            self.tids().into_iter().map(|tid| (tid, cpu_time(&dir(tid)).unwrap_or(0))).collect();
+        let before: Vec<(u32, [u64; 2])> =
+            self.tids().into_iter().map(|tid| (tid, cpu_times(&dir(tid)))).collect();
         std::thread::sleep(look);
         let passed = started.elapsed().as_secs_f64();
-        let thread = |(tid, before): (u32, u64)| {
+        let share = |now: u64, before: u64| {
+            let used = Duration::from_nanos(now.saturating_sub(before));
+            (used.as_secs_f64() / passed).clamp(0.0, 1.0)
+        };
+        let thread = |(tid, before): (u32, [u64; 2])| {
             let stat = fs::read_to_string(dir(tid).join("stat")).ok()?;
             let fields = StatFields::parse(&stat)?;
-            let used = cpu_time(&dir(tid)).map_or(0, |now| now.saturating_sub(before));
+            let now = cpu_times(&dir(tid));
             Some(Thread {
                 tid,
                 inner_tid: inner_tid(&dir(tid)).unwrap_or(tid),
                 comm: fields.comm.to_owned(),
                 state: fields.state,
-                cpu_share: (Duration::from_nanos(used).as_secs_f64() / passed).clamp(0.0, 1.0),
+                cpu_share: share(now[0], before[0]),
+                cpu_wait: share(now[1], before[1]),
                 stack_pointer: None,
             })
         };
@@ -259,10 +266,11 @@ impl Process {
     }
 }
 
-/// Nanoseconds on a CPU so far: the first number of `schedstat`.
-fn cpu_time(dir: &Path) -> Option<u64> {
-    let text = fs::read_to_string(dir.join("schedstat")).ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
+/// Nanoseconds on a CPU, and waiting for one, so far: the first numbers of `schedstat`.
+fn cpu_times(dir: &Path) -> [u64; 2] {
+    let text = fs::read_to_string(dir.join("schedstat")).unwrap_or_default();
+    let mut numbers = text.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0));
+    [(); 2].map(|()| numbers.next().unwrap_or(0))
 }
 
 fn inner_tid(dir: &Path) -> Option<u32> {

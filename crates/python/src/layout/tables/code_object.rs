@@ -48,6 +48,10 @@ pub struct CodeObject {
     pub framesize: Option<Field<i32>>,
     /// What profilers attach.
     pub extra: Option<Field<Ptr>>,
+    /// Which cells are arguments, an array beside the code, 3.x up to 3.10.
+    pub cell2arg: Option<Field<Ptr>>,
+    /// How many places the cache of global names has, 3.8 to 3.10.
+    pub opcache_size: Option<Field<u8>>,
 }
 
 /// Which bytecode belongs to which line.
@@ -127,6 +131,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: None,
             extra: None,
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -153,6 +159,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: None,
             extra: Some(at("co_extra", 136)),
+            cell2arg: Some(at("co_cell2arg", 88)),
+            opcache_size: None,
         },
     },
     Row {
@@ -179,6 +187,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: None,
             extra: Some(at("co_extra", 144)),
+            cell2arg: Some(at("co_cell2arg", 96)),
+            opcache_size: Some(at("co_opcache_size", 172)),
         },
     },
     Row {
@@ -205,6 +215,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: None,
             extra: Some(at("co_extra", 144)),
+            cell2arg: Some(at("co_cell2arg", 96)),
+            opcache_size: Some(at("co_opcache_size", 172)),
         },
     },
     Row {
@@ -231,6 +243,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: None,
             extra: Some(at("co_extra", 176)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -257,6 +271,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: Some(at("co_framesize", 76)),
             extra: Some(at("co_extra", 184)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -283,6 +299,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: Some(at("co_framesize", 76)),
             extra: Some(at("co_extra", 192)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -309,6 +327,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: Some(at("co_framesize", 76)),
             extra: Some(at("co_extra", 200)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -335,6 +355,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: Some(at("co_framesize", 92)),
             extra: Some(at("co_extra", 208)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
     Row {
@@ -364,6 +386,8 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             },
             framesize: Some(at("co_framesize", 92)),
             extra: Some(at("co_extra", 216)),
+            cell2arg: None,
+            opcache_size: None,
         },
     },
 ]);
@@ -414,5 +438,7 @@ impl Shape for CodeObject {
         }
         self.framesize.visit_in(of, visit);
         self.extra.visit_in(of, visit);
+        self.cell2arg.visit_in(of, visit);
+        self.opcache_size.visit_in(of, visit);
     }
 }
