@@ -1,11 +1,15 @@
 //! Which interpreters are there to test with?
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The minor versions of Python 3 that are tested.
-const MINORS: std::ops::RangeInclusive<u32> = 9..=13;
+const MINORS: std::ops::RangeInclusive<u32> = 6..=15;
+
+/// Labels of the interpreters that Debian built begin so.
+const DEBIAN: &str = "debian-";
 
 /// Names the interpreters to use instead of those found: paths, separated by colons.
 pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
@@ -13,7 +17,7 @@ pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
 /// An interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// `3.11.7`, or `debian-3.11.2` for the system's own.
+    /// `3.11.7`, or `debian-3.11.2` for one that Debian built.
     pub label: String,
     /// The program itself, not a shim that would start it.
     pub path: PathBuf,
@@ -26,11 +30,12 @@ impl Interpreter {
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         let asked = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
-        let output = Command::new(path).args(["-I", "-S", "-c", asked]).output().ok()?;
+        // Not -I, which 2.7 does not know.
+        let output = Command::new(path).args(["-E", "-s", "-S", "-c", asked]).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         let version = parse_version(text.trim())?;
-        let system = path.starts_with("/usr/bin");
-        let label = if system { format!("debian-{}", text.trim()) } else { text.trim().to_owned() };
+        let debian = path.starts_with("/usr/bin") || path.starts_with(fetched_to());
+        let label = format!("{}{}", if debian { DEBIAN } else { "" }, text.trim());
         Some(Self { label, path: path.to_owned(), version })
     }
 
@@ -70,25 +75,62 @@ pub fn interpreters() -> &'static [Interpreter] {
 /// The interpreters that answer to `labels`, for a test to run on each.
 ///
 /// One that is missing is skipped with a line on stderr. In CI that would hide that nothing is
-/// tested, so there it is a failure.
+/// tested, so there it is a failure; those of Debian's newer releases are fetched there.
 ///
 /// # Panics
 /// With `CI=true`, if nothing answers to one of `labels`.
 #[must_use]
 pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
-    choose(interpreters(), labels, std::env::var_os("CI").is_some_and(|ci| ci == "true"))
-        .unwrap_or_else(|missing| panic!("{missing}"))
+    let strict = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    let mut from: Vec<_> = interpreters().iter().collect();
+    let is_here = |label: &&str| from.iter().any(|one| one.answers_to(label));
+    let missing = labels.iter().any(|label| label.starts_with(DEBIAN) && !is_here(label));
+    if strict && missing && std::env::var_os(PYTHONS_VARIABLE).is_none() {
+        from.extend(fetched());
+    }
+    choose(&from, labels, strict).unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// The interpreters that `scripts/debian-pythons` makes run here: by it, in this checkout, once.
+fn fetched() -> &'static [Interpreter] {
+    static FETCHED: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    FETCHED.get_or_init(|| {
+        let fail = |path: &Path, error: std::io::Error| -> ! { panic!("{}: {error}", path.display()) };
+        let cache = root().join(".cache");
+        std::fs::create_dir_all(&cache).unwrap_or_else(|error| fail(&cache, error));
+        let lock = cache.join("debian.lock");
+        // Other test programs wait here, and then find that it is done.
+        let file = File::create(&lock).unwrap_or_else(|error| fail(&lock, error));
+        file.lock().unwrap_or_else(|error| fail(&lock, error));
+        let script = root().join("scripts/debian-pythons");
+        let output = Command::new(&script).stderr(Stdio::inherit()).output();
+        let output = output.unwrap_or_else(|error| fail(&script, error));
+        assert!(output.status.success(), "{}: {}", script.display(), output.status);
+        let paths = String::from_utf8_lossy(&output.stdout).into_owned();
+        paths.lines().filter_map(|path| Interpreter::at(Path::new(path))).collect()
+    })
+}
+
+/// This checkout.
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().unwrap_or(root)
+}
+
+/// Where `scripts/debian-pythons` puts what is to be run.
+fn fetched_to() -> PathBuf {
+    root().join(".cache/debian/bin")
 }
 
 fn choose<'a>(
-    from: &'a [Interpreter],
+    from: &[&'a Interpreter],
     labels: &[&str],
     strict: bool,
 ) -> Result<Vec<&'a Interpreter>, String> {
     let mut chosen: Vec<&Interpreter> = Vec::new();
     for label in labels {
         let mut missing = true;
-        for one in from.iter().filter(|one| one.answers_to(label)) {
+        for one in from.iter().copied().filter(|one| one.answers_to(label)) {
             missing = false;
             if !chosen.contains(&one) {
                 chosen.push(one);
@@ -108,6 +150,9 @@ fn choose<'a>(
 
 fn search() -> Vec<Interpreter> {
     let mut paths = vec![PathBuf::from("/usr/bin/python3.11")];
+    for entry in std::fs::read_dir(fetched_to()).into_iter().flatten().flatten() {
+        paths.push(entry.path());
+    }
     if let Some(home) = std::env::var_os("HOME") {
         let versions = Path::new(&home).join(".pyenv/versions");
         for entry in std::fs::read_dir(versions).into_iter().flatten().flatten() {
@@ -121,7 +166,7 @@ fn search() -> Vec<Interpreter> {
 }
 
 fn is_tested(major: u32, minor: u32) -> bool {
-    major == 3 && MINORS.contains(&minor)
+    (major == 3 && MINORS.contains(&minor)) || (major, minor) == (2, 7)
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
@@ -149,21 +194,23 @@ mod tests {
     #[test]
     fn what_is_missing_is_skipped_here_and_fails_in_ci() {
         let here = [made("3.11.7"), made("3.13.0")];
+        let here: Vec<_> = here.iter().collect();
         let chosen = choose(&here, &["3.13", "3.9"], false);
-        assert_eq!(chosen, Ok(vec![&here[1]]));
+        assert_eq!(chosen, Ok(vec![here[1]]));
         assert!(choose(&here, &["3.13", "3.9"], true).is_err());
     }
 
     #[test]
     fn an_interpreter_is_chosen_once() {
-        let here = [made("3.11.7")];
-        assert_eq!(choose(&here, &["3.11", "3.11.7"], true).map(|c| c.len()), Ok(1));
+        let here = made("3.11.7");
+        assert_eq!(choose(&[&here], &["3.11", "3.11.7"], true).map(|c| c.len()), Ok(1));
     }
 
     #[test]
     fn only_supported_versions_are_tested() {
         assert_eq!(parse_version("3.13.0"), Some((3, 13, 0)));
         assert_eq!(parse_version("pypy3.9-7.3"), None);
-        assert!(is_tested(3, 9) && is_tested(3, 13) && !is_tested(3, 8) && !is_tested(2, 7));
+        assert!(is_tested(2, 7) && is_tested(3, 6) && is_tested(3, 13));
+        assert!(!is_tested(3, 5) && !is_tested(2, 6));
     }
 }

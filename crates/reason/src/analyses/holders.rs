@@ -5,7 +5,7 @@
 //! since from any of them nearly everything is reachable.
 
 use super::Analysis;
-use super::program::{PROGRAM_TYPES, program_objects};
+use super::program::{PROGRAM_TYPES, Program, program_objects};
 use crate::finding::Holder;
 use crate::wording::short_type;
 use crate::{Ask, wording};
@@ -80,7 +80,15 @@ impl Analysis for Holders {
     const NAME: &'static str = "holders";
 
     fn compute(ask: &Ask<'_>) -> HeldBy {
-        ask.heap.as_ref().map(|heap| follow(heap, starts(heap, ask), BUDGET)).unwrap_or_default()
+        let Some(heap) = &ask.heap else { return HeldBy::default() };
+        let mut answer = follow(heap, starts(heap, ask), BUDGET);
+        let program = ask.get::<Program>();
+        let nobodys = |id: &ObjectId| answer.first.get(id.0 as usize) == Some(&NOBODY);
+        let unreached: Vec<ObjectId> =
+            heap.ids().filter(nobodys).filter(|id| !program.has(*id)).collect();
+        answer.unreached_objects = unreached.len() as u64;
+        answer.unreached = unreached.into_iter().map(|id| heap.footprint(id)).sum();
+        answer
     }
 }
 
@@ -280,12 +288,6 @@ fn follow(heap: &HeapGraph, starts: Vec<Start>, budget: u64) -> HeldBy {
         if let Some((holder, _)) = known.and_then(|known| search.found.get_mut(known)) {
             holder.also_reached_from += 1 + start.aliases;
             search.holder_of[name as usize] = known;
-        }
-    }
-    for (n, id) in heap.ids().enumerate() {
-        if search.first[n] == NOBODY && !search.stops[n] {
-            answer.unreached_objects += 1;
-            answer.unreached += heap.footprint(id);
         }
     }
     let mut ranked: Vec<(bool, Holder)> = Vec::with_capacity(search.found.len());
