@@ -407,14 +407,17 @@ impl Reader<'_> {
             for buffer in &buffers {
                 // A pointer leads behind what debugging puts before a block.
                 let starts = if self.debug { &debug::PREFIXES[..] } else { &[0] };
-                held += starts
-                    .iter()
-                    .map(|prefix| {
-                        let start = buffer.before(*prefix);
-                        take(self.memory, &mut self.owners, self.places, start, id)
-                    })
-                    .find(|taken| *taken > 0)
-                    .unwrap_or(0);
+                let taken = starts.iter().map(|prefix| buffer.before(*prefix)).find_map(|start| {
+                    let size = take(self.memory, &mut self.owners, self.places, start, id);
+                    (size > 0).then_some((start, size))
+                });
+                let Some((start, size)) = taken else { continue };
+                held += size;
+                if info.kind.buffers_hold_references() {
+                    let mut each = |to: Addr| references.extend(self.index.find(graph, to));
+                    // Memory that ends early has been handed out as far as it goes.
+                    let _ = object.pointers(start, size / 8, &mut each);
+                }
             }
             if let Some(fault) = failed {
                 problems.note(ProblemKind::UnreadablePointer, || {

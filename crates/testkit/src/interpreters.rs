@@ -95,7 +95,8 @@ pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
 fn fetched() -> &'static [Interpreter] {
     static FETCHED: OnceLock<Vec<Interpreter>> = OnceLock::new();
     FETCHED.get_or_init(|| {
-        let fail = |path: &Path, error: std::io::Error| -> ! { panic!("{}: {error}", path.display()) };
+        let fail =
+            |path: &Path, error: std::io::Error| -> ! { panic!("{}: {error}", path.display()) };
         let cache = root().join(".cache");
         std::fs::create_dir_all(&cache).unwrap_or_else(|error| fail(&cache, error));
         let lock = cache.join("debian.lock");

@@ -17,6 +17,11 @@ impl Kind for Any {
     fn names(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// An array of NumPy's may be one of objects, a C extension's struct may hold some.
+    fn buffers_hold_references(&self) -> bool {
+        true
+    }
 }
 
 /// `object.__sizeof__`. Values that lie inside since 3.13 are not in it, though in the block.

@@ -56,6 +56,11 @@ pub trait Kind: Debug + Sync {
         any::shallow(object)
     }
 
+    /// Whether what its buffers hold may be references that it does not hand out itself.
+    fn buffers_hold_references(&self) -> bool {
+        false
+    }
+
     /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns. By
     /// default every word of it that its type declares.
     ///

@@ -40,14 +40,18 @@ pub(super) fn sum(chunks: &[Chunk]) -> (u64, Bytes) {
 
 fn search(view: &View, taken: &[AddrRange], short_size: bool, starts: &[u64]) -> Vec<Chunk> {
     let mut found = Vec::new();
+    let mut done = Addr(0);
     for mapping in &view.maps().0 {
         let named = !mapping.facts.name.is_empty();
         if named || !mapping.anonymous() || !mapping.writable() || !mapping.private() {
             continue;
         }
-        let range = mapping.range();
-        let mut at = range.start;
-        while at < range.end {
+        // Neighbours may be one chunk's: the kernel keeps apart what was advised differently, as
+        // NumPy does for huge pages.
+        let range =
+            AddrRange::new(mapping.range().start, view.maps().run_end(mapping.range().start));
+        let mut at = Addr(range.start.0.max(done.0));
+        while at < mapping.range().end {
             let after = taken.partition_point(|taken| taken.start <= at);
             let over = after.checked_sub(1).and_then(|index| taken.get(index));
             if let Some(over) = over.filter(|taken| taken.contains(at)) {
@@ -59,6 +63,7 @@ fn search(view: &View, taken: &[AddrRange], short_size: bool, starts: &[u64]) ->
                 Some((chunk, end)) => {
                     found.push(chunk);
                     at = end;
+                    done = end;
                 }
                 None => at = at.at(4096),
             }
