@@ -6,10 +6,11 @@
 //! makes that block a buffer of the object.
 
 use crate::alloc::debug;
+use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
 use crate::kinds;
 use crate::layout::tables::object::Refcount;
-use crate::layout::{Layouts, TypeFlags};
+use crate::layout::{Layouts, NumberBlocks, TypeFlags};
 use crate::object::Object;
 use crate::types::{TypeInfo, Types};
 use memwhy_model::{
@@ -23,6 +24,10 @@ use std::collections::hash_map::Entry;
 
 /// Bytes of an object that are read at once; the fields of larger ones are read when asked for.
 const HEAD: usize = 512;
+
+/// Where images that are not position-independent begin. Smaller counts are no addresses, and
+/// larger ones are rarely counts.
+const LOWEST_IMAGE: u64 = 0x40_0000;
 
 /// The objects of a process, and which memory is theirs.
 #[derive(Debug)]
@@ -183,6 +188,32 @@ impl Finder<'_> {
                 let taken = resident(self.memory, chunk.range());
                 self.heap.push(object, ty, taken, flags);
                 self.in_chunks.push((at, object));
+            } else if let Some(shape) = self.layouts.number_blocks {
+                self.numbers(&shape, at, room);
+            }
+        }
+    }
+
+    /// Takes the numbers of 2.7 in a chunk, if it is a block of them.
+    fn numbers(&mut self, shape: &NumberBlocks, at: Addr, room: u64) {
+        // malloc rounds up to 16 bytes.
+        if room < shape.size() || room > shape.size() + 16 {
+            return;
+        }
+        let Ok(bytes) = self.memory.bytes(at, shape.size(), MAX_READ) else { return };
+        let types = &mut self.types;
+        let mut ty = None;
+        let found = numbers::cells(shape, &bytes, &mut |addr| {
+            ty = types.at(addr);
+            let info = ty.and_then(|id| types.info(id));
+            info.is_some_and(|info| NumberBlocks::hold(&info.name) && info.basicsize == shape.cell)
+        });
+        let (Some(found), Some(ty)) = (found, ty) else { return };
+        for (cell, index) in found.iter().zip(0..) {
+            let object = at.at(*cell);
+            self.heap.push(object, ty, shape.cell, Flags::default());
+            if index == 0 {
+                self.in_chunks.push((at, object));
             }
         }
     }
@@ -210,6 +241,11 @@ impl Finder<'_> {
                 continue;
             }
             let Some(mut flags) = alive(&self.layouts.object.refcount, object) else { continue };
+            // A key and a value of a dict, where the image lies low: an address, then a type.
+            let count = object.first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+            if count >= LOWEST_IMAGE && self.memory.maps().find(Addr(count)).is_some() {
+                continue;
+            }
             if info.has(TypeFlags::HAVE_GC) && self.is_tracked(bytes, pre) {
                 flags = flags.and(Flags::TRACKED);
             }

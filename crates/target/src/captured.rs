@@ -248,7 +248,9 @@ impl PackedPart {
         for block in slab.chunks(BLOCK) {
             // A block that hardly shrinks is kept as it is: reading it then costs nothing.
             let (bytes, compressed) = match lz4_flex::block::compress_into(block, &mut buf) {
-                Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => (&buf[..len], true),
+                Ok(len) if block.len() == BLOCK && len < BLOCK / 10 * 9 => {
+                    (buf.get(..len).unwrap_or_default(), true)
+                }
                 _ => (block, false),
             };
             let full = self.slabs.last().is_none_or(|s| s.len() + bytes.len() > s.capacity());

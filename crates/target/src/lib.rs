@@ -3,6 +3,17 @@
 //! Use the `memwhy` crate, not this one. The only `unsafe` code of the project is in [`sys`]; the
 //! crate reads a target and stops its threads for the length of a copy, and nothing else.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
 pub mod access;
 pub mod captured;
 pub mod live;
