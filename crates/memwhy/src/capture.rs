@@ -207,9 +207,5 @@ fn native_threads(threads: &[Thread]) -> Vec<ThreadFacts> {
 }
 
 fn torn(problems: &Problems) -> u64 {
-    use ProblemKind::{BrokenList, BrokenMallocHeap, TornPool, TornRead, UnreadablePointer};
-    [TornPool, TornRead, BrokenList, BrokenMallocHeap, UnreadablePointer]
-        .map(|kind| problems.count(kind))
-        .iter()
-        .sum()
+    problems.iter().filter(|(kind, ..)| kind.comes_of_tearing()).map(|(_, count, _)| count).sum()
 }

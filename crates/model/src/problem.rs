@@ -35,6 +35,20 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Whether it is what a process looks like that was read while it ran: what changes between
+    /// two reads leads nowhere, or does not add up.
+    #[must_use]
+    pub const fn comes_of_tearing(self) -> bool {
+        matches!(
+            self,
+            Self::UnreadablePointer
+                | Self::AbsurdLength
+                | Self::BrokenList
+                | Self::TornPool
+                | Self::TornRead
+        )
+    }
+
     /// The word used in JSON.
     #[must_use]
     pub const fn id(self) -> &'static str {

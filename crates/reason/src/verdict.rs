@@ -201,7 +201,9 @@ fn doubts(case: &Case) -> (Vec<String>, Confidence) {
         most = most.less();
     }
     let objects = case.heap.as_ref().map_or(0, |heap| heap.len() as u64);
-    for (kind, n, _) in case.problems.iter().filter(|(kind, n, _)| weighs(*kind, *n, objects)) {
+    let counted = |kind: ProblemKind| torn > 0 && kind.comes_of_tearing();
+    let heavy = case.problems.iter().filter(|(kind, n, _)| weighs(*kind, *n, objects));
+    for (kind, n, _) in heavy.filter(|(kind, ..)| !counted(*kind)) {
         doubts.push(said(kind, n));
         most = most.less();
     }

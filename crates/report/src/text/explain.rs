@@ -233,7 +233,10 @@ fn next(case: &Case, verdict: &Verdict) -> String {
 /// Doubts first, then problems that are no doubt.
 fn notes(case: &Case, verdict: &Verdict) -> Vec<String> {
     let mut notes = verdict.doubts.clone();
-    for (kind, n, _) in case.problems.iter() {
+    // What changed while it was read is one note, however it showed.
+    let torn = case.about.moment.torn_reads > 0;
+    let others = case.problems.iter().filter(|(kind, ..)| !(torn && kind.comes_of_tearing()));
+    for (kind, n, _) in others {
         let sentence = said(kind, n);
         if !notes.contains(&sentence) {
             notes.push(sentence);
