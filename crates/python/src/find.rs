@@ -6,6 +6,7 @@
 use crate::dict;
 use crate::layout::debug_offsets::DebugOffsets;
 use crate::layout::{Layouts, TypeFlags};
+use crate::runtime::{MOST_INTERPRETERS, walk_list};
 use crate::version::{Build, Version};
 use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, Trust};
 use memwhy_native::{Image, Images};
@@ -120,7 +121,11 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
     let runtime = runtime.filter(|_| layouts.runtime_state.is_some());
     let first = first_interpreter(view, image, runtime, &layouts, &data);
     let first = first.ok_or(refuse("nothing leads to its first interpreter"))?;
-    what_is_wrong(view, &layouts, first).map_or(Ok(()), |what| Err(refuse(what)))?;
+    // The main interpreter is the oldest, the last of the list; younger ones may have no thread.
+    let next = |at| layouts.interpreter_state.next.read(view, at).ok().flatten();
+    let (all, _) = walk_list(Some(first), MOST_INTERPRETERS, next);
+    let main = all.last().copied().unwrap_or(first);
+    what_is_wrong(view, &layouts, main).map_or(Ok(()), |what| Err(refuse(what)))?;
     Ok(Interpreter {
         build,
         layouts,
@@ -176,7 +181,7 @@ fn search_interpreter(view: &View, layouts: &Layouts, data: &[AddrRange]) -> Opt
 fn what_is_wrong(view: &View, layouts: &Layouts, first: Addr) -> Option<&'static str> {
     let fields = &layouts.interpreter_state;
     let Ok(Some(thread)) = fields.threads_head.read(view, first) else {
-        return Some("its first interpreter has no thread");
+        return Some("its main interpreter has no thread");
     };
     if layouts.thread_state.interp.read(view, thread) != Ok(Some(first)) {
         return Some("a thread does not lead back to its interpreter");

@@ -80,7 +80,9 @@ impl Python {
             builder.incomplete();
         }
         let modules = interpreters.first().and_then(|state| state.modules);
-        let roots = roots::collect(view, &layouts, builder.graph(), &heap, modules);
+        let all_modules: Vec<Addr> =
+            interpreters.iter().filter_map(|state| state.modules).collect();
+        let roots = roots::collect(view, &layouts, builder.graph(), &heap, &all_modules);
         builder.roots(roots);
         heap.graph = builder.finish(heap.rows());
         let main = interpreters.first();
@@ -235,21 +237,21 @@ fn walk_pymalloc(
     problems: &mut Problems,
 ) -> Pymalloc {
     let layouts = &python.layouts;
-    let main = interpreters.first().map(|state| state.addr);
-    let state = match layouts.interpreter_state.pymalloc {
+    let state_of = |interpreter: &InterpreterState| match layouts.interpreter_state.pymalloc {
         Obmalloc::Statics => None,
-        Obmalloc::Inside(field) => main.map(|main| field.addr(main)),
-        Obmalloc::Pointer(field) => main.and_then(|main| field.read(view, main).ok().flatten()),
+        Obmalloc::Inside(field) => Some(field.addr(interpreter.addr)),
+        Obmalloc::Pointer(field) => field.read(view, interpreter.addr).ok().flatten(),
     };
-    let stated = state
-        .zip(layouts.obmalloc_state)
-        .and_then(|(at, fields)| fields.arenas.read(view, at).ok().flatten());
-    let (array, found_by) = match stated {
-        Some(array) => (Some(array), "the interpreter's state"),
-        None => (pymalloc::find_array(view, layouts, &python.data), "its arenas and pools"),
+    let array_of = |state: Addr| layouts.obmalloc_state?.arenas.read(view, state).ok().flatten();
+    let stated: Vec<Addr> = interpreters.iter().filter_map(state_of).filter_map(array_of).collect();
+    let (arrays, found_by) = if stated.is_empty() {
+        let array = pymalloc::find_array(view, layouts, &python.data);
+        (array.into_iter().collect(), "its arenas and pools")
+    } else {
+        (stated, "the interpreter's state")
     };
-    if let Some(array) = array {
-        return Pymalloc::walk(view, layouts, array, found_by, problems);
+    if !arrays.is_empty() {
+        return Pymalloc::walk(view, layouts, &arrays, found_by, problems);
     }
     Pymalloc::default()
 }

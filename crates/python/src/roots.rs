@@ -11,23 +11,27 @@ const WORTH_NAMING: u64 = 64 << 10;
 /// Names beyond that many are not collected.
 const MOST: usize = 1 << 20;
 
-/// Collects names: of every module in the dict at `modules`, and of every class.
+/// Collects names: of every module in the dicts at `modules`, one of each interpreter, the main
+/// one's first, and of every class.
 #[must_use]
 pub fn collect(
     memory: &dyn Memory,
     layouts: &Layouts,
     graph: &HeapGraph,
     heap: &Heap,
-    modules: Option<Addr>,
+    modules: &[Addr],
 ) -> Vec<Root> {
     let names = Names { memory, layouts, graph, heap, index: Index::of(graph) };
     let mut roots = Vec::new();
-    let all = modules.and_then(|at| dict::entries(memory, layouts, at, MOST).ok());
-    for (name, module) in all.unwrap_or_default() {
-        let Ok(name) = text::read(memory, layouts, name, 512) else { continue };
-        let file = names.file_of(module);
-        let Some(members) = names.members_of(module) else { continue };
-        names.add(members, &format!("sys.modules['{name}']"), file.as_deref(), &mut roots);
+    for (number, at) in modules.iter().enumerate() {
+        let whose = if number == 0 { String::new() } else { format!("interpreter {number}: ") };
+        for (name, module) in dict::entries(memory, layouts, *at, MOST).unwrap_or_default() {
+            let Ok(name) = text::read(memory, layouts, name, 512) else { continue };
+            let file = names.file_of(module);
+            let Some(members) = names.members_of(module) else { continue };
+            let whose = format!("{whose}sys.modules['{name}']");
+            names.add(members, &whose, file.as_deref(), &mut roots);
+        }
     }
     for info in heap.types.iter().filter(|info| info.has(TypeFlags::HEAPTYPE)) {
         let own = layouts.type_object.tp_dict.read(memory, info.addr);

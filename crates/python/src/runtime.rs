@@ -7,7 +7,7 @@ use memwhy_target::{Memory, MemoryExt};
 use rustc_hash::FxHashSet;
 
 /// Sub-interpreters; nobody has more.
-const MOST_INTERPRETERS: usize = 1024;
+pub(crate) const MOST_INTERPRETERS: usize = 1024;
 /// Threads of one interpreter; Linux allows four million in all.
 const MOST_THREADS: usize = 1 << 17;
 /// `offsetof(struct pthread, tid)` of glibc on x86-64, from 2.17 to 2.43.
@@ -68,7 +68,9 @@ pub fn interpreters(
 ) -> Vec<InterpreterState> {
     let layouts = &python.layouts;
     let next = |at| layouts.interpreter_state.next.read(memory, at).ok().flatten();
-    let (states, ended) = walk_list(Some(python.first), MOST_INTERPRETERS, next);
+    let (mut states, ended) = walk_list(Some(python.first), MOST_INTERPRETERS, next);
+    // The list begins with the newest; we begin with the main one.
+    states.reverse();
     if !ended {
         problems.note(ProblemKind::BrokenList, || "the list of interpreters".into());
     }

@@ -60,12 +60,13 @@ struct Arena {
 }
 
 impl Pymalloc {
-    /// Walks the arenas that the array at `array` has.
+    /// Walks the arenas that the arrays at `arrays` have: since 3.12 an interpreter may have its
+    /// own, or use that of the main one.
     #[must_use]
     pub fn walk(
         memory: &dyn Memory,
         layouts: &Layouts,
-        array: Addr,
+        arrays: &[Addr],
         found_by: &str,
         problems: &mut Problems,
     ) -> Self {
@@ -83,7 +84,13 @@ impl Pymalloc {
         };
         let mut classes: BTreeMap<u64, PymallocClass> = BTreeMap::new();
         let mut buf = vec![0; usize::try_from(geometry.pool_size).unwrap_or(0)];
-        for arena in arenas(memory, layouts, array, problems) {
+        let mut found: Vec<Arena> = Vec::new();
+        for array in arrays {
+            found.extend(arenas(memory, layouts, *array, problems));
+        }
+        found.sort_unstable_by_key(|arena| arena.range.start);
+        found.dedup_by_key(|arena| arena.range.start);
+        for arena in found {
             walk.arena(memory, layouts, &arena, &mut buf, &mut classes, problems);
         }
         walk.facts.classes = classes.into_values().collect();

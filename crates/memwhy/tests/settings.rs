@@ -1,0 +1,55 @@
+//! Are objects found whatever serves their memory, and in whatever interpreter they are?
+
+use memwhy::Options;
+use memwhy::model::Case;
+use memwhy_testkit::{Truth, Turn, Workload, require, script};
+use std::path::Path;
+
+/// An interpreter of each way to keep arenas: static, in the interpreter's state, behind a pointer.
+const ONE_OF_EACH: [&str; 3] = ["3.9", "3.12", "3.13"];
+
+fn capture(workload: &Workload) -> Case {
+    memwhy::capture(workload.pid(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn objects_are_found_whatever_pythonmalloc_says() {
+    for python in require(&ONE_OF_EACH) {
+        for setting in ["malloc", "debug", "malloc_debug"] {
+            let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+            let environment = [("PYTHONMALLOC", setting)];
+            let mut workload = Workload::start(&python.path, &script("zoo.py"), &environment);
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+                .join(format!("{}-{setting}.truth", python.label));
+            workload.command(&format!("hold truth {}", path.display()));
+            let case = capture(&workload);
+            workload.command("resume");
+            let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
+            std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+            let heap = case.heap.as_ref().expect("a heap");
+            let found = truth.addresses.iter().filter(|addr| heap.find(**addr).is_some()).count();
+            let label = format!("{} {setting}: {found} of {}", python.label, truth.len());
+            assert!(found * 1000 >= truth.len() * 999, "{label}");
+            assert!(heap.complete() && case.problems.is_empty(), "{label}: {:?}", case.problems);
+        }
+    }
+}
+
+#[test]
+fn every_interpreter_of_a_process_is_read() {
+    for python in require(&ONE_OF_EACH) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let workload = Workload::start(&python.path, &script("subinterpreters.py"), &[]);
+        let case = capture(&workload);
+        let heap = case.heap.as_ref().expect("a heap");
+        for number in 1..=2 {
+            let name = format!("interpreter {number}: sys.modules['__main__'].DATA");
+            let root = heap.roots().iter().find(|root| root.name == name);
+            let root = root.unwrap_or_else(|| panic!("{}: no {name}", python.label));
+            assert_eq!(heap.references(root.object).len(), 100_000, "{}", python.label);
+        }
+        let verdict = memwhy::explain(&case);
+        assert_eq!(verdict.cause, Some("python-objects"), "{}", python.label);
+        assert!(case.problems.is_empty(), "{}: {:?}", python.label, case.problems);
+    }
+}
