@@ -28,6 +28,9 @@ import sys
 import types
 from array import array
 
+if sys.version_info >= (3,):
+    from sys import intern
+
 # What a code object holds without telling the collector. Only plain members: computed attributes
 # (co_code and co_varnames since 3.11, co_lnotab since 3.10) would make new objects, and cache them.
 CODE = "co_consts co_names co_filename co_name".split()
@@ -38,11 +41,14 @@ else:
     CODE += ["co_linetable" if sys.version_info >= (3, 10) else "co_lnotab"]
 
 # Past any metaclass that has its own idea of attributes.
-BASES, MRO, FLAGS, QUALNAME, MODULE = [
-    type.__dict__[name].__get__
-    for name in "__bases__ __mro__ __flags__ __qualname__ __module__".split()
+BASES, MRO, FLAGS, MODULE = [
+    type.__dict__[name].__get__ for name in "__bases__ __mro__ __flags__ __module__".split()
 ]
+QUALNAME = type.__dict__["__qualname__" if sys.version_info >= (3, 3) else "__name__"].__get__
 HEAP_TYPE = 1 << 9
+# "Q" and "q", which 2.7 does not have.
+WORD, SIGNED = "L", "l"
+assert array(WORD).itemsize == 8
 
 
 def of_dict(mapping):
@@ -70,19 +76,35 @@ def unreported(kind):
     return None
 
 
+def without_calls(objects):
+    """Leaves out the frames that the copy has and the original has not; also returns which.
+
+    Up to 3.6 the collector knows of every call, and so of all that the walk itself holds.
+    """
+    calls = set()
+    frame = sys._getframe(1) if sys.version_info < (3, 7) else None
+    while frame is not None and frame.f_code.co_name != "in_a_copy":
+        calls.add(id(frame))
+        frame = frame.f_back
+    return [obj for obj in objects if id(obj) not in calls], calls
+
+
 def write(path, edges=False):
     """Writes the truth to `path` and returns how much there was of it."""
     gc.disable()
     objects = gc.get_objects()  # first of all, so that nothing of ours is among them
+    objects, calls = without_calls(objects)
     get_referents, getsizeof, identity = gc.get_referents, sys.getsizeof, id
-    addresses, kinds, sizes = array("Q"), array("Q"), array("q")
-    offsets, targets = array("Q", [0]), array("Q")
+    addresses, kinds, sizes = array(WORD), array(WORD), array(SIGNED)
+    offsets, targets = array(WORD, [0]), array(WORD)
     seen = set(map(identity, objects))
+    seen |= calls
     getrefcount = sys.getrefcount
+    exc_clear = getattr(sys, "exc_clear", None)  # 2.7
     # How often the loop below refers to a referent itself. One without any further reference is
     # dead, on a free list that some module shows to the collector (_asyncio of 3.12 does).
     for referent in [object()]:
-        ours = getrefcount(referent)
+        own = getrefcount(referent)
     unready = set()  # getsizeof would make these types ready, which allocates (up to 3.11)
     more_of = {}
     names = {}
@@ -102,7 +124,8 @@ def write(path, edges=False):
             try:
                 size = getsizeof(obj)
             except Exception:
-                pass
+                if exc_clear:  # sys would have it
+                    exc_clear()
         addresses.append(identity(obj))
         kinds.append(kind_id)
         sizes.append(size)
@@ -113,7 +136,7 @@ def write(path, edges=False):
         for referent in referents:
             address = identity(referent)
             if address not in seen:
-                if getrefcount(referent) <= ours:
+                if getrefcount(referent) <= own:
                     continue
                 seen.add(address)
                 objects.append(referent)
@@ -122,7 +145,7 @@ def write(path, edges=False):
         offsets.append(len(targets))
     with open(path, "wb") as file:
         file.write(b"MWTRUTH1" + struct.pack("<QQQ", len(addresses), len(names), bool(edges)))
-        for column in (addresses, kinds, sizes, array("Q", names)):
+        for column in (addresses, kinds, sizes, array(WORD, names)):
             column.tofile(file)
         for kind in names.values():
             name = name_of(kind).encode("utf-8", "replace")
@@ -147,9 +170,14 @@ def interned(path):
         # Freed since: then the link of a free list is where the reference count was.
         if not 0 < ctypes.c_uint64.from_address(address).value < 1 << 33:
             continue
+        if ctypes.c_uint64.from_address(address + 8).value != id(str):
+            continue
+        # What was never hashed is in no table, and may be a buffer that is half written.
+        if ctypes.c_int64.from_address(address + 24).value == -1:
+            continue
         text = ctypes.cast(address, ctypes.py_object).value
         # An equal string of our own, exchanged for the one in the table.
-        if type(text) is str and sys.intern("".join(list(text))) is text:
+        if type(text) is str and intern("".join(list(text))) is text:
             found.append(address)
     return {"interned": found}
 

@@ -1,8 +1,8 @@
 """One of everything: a process whose objects are of as many kinds as the standard library has.
 
 There is nothing wrong with it. It exists to be listed by `truth` and compared, object by object,
-with what is found from outside. ``ZOO`` holds every specimen under its name. What only Python 3 has,
-or can parse, is in zoo3.py.
+with what is found from outside. ``ZOO`` holds every specimen under its name. What only Python 3
+has, or can parse, is in zoo3.py.
 """
 from __future__ import print_function
 
@@ -44,7 +44,7 @@ def where_there_is(*makers):
     for make in makers:
         try:
             made.append(make())
-        except (AttributeError, ImportError, NameError, TypeError):
+        except (AttributeError, NameError, OverflowError, TypeError):
             pass
     return made
 
@@ -112,6 +112,10 @@ class Wide(type(u"")):
 
 
 class Number(int):
+    pass
+
+
+class Big(type(2 ** 80)):
     pass
 
 
@@ -207,7 +211,7 @@ def numbers():
         0, 1, -1, 255, 256, 257, -5, -6, 2 ** 15, 2 ** 30 - 1, 2 ** 30, -(2 ** 30), 2 ** 60,
         2 ** 64,
         2 ** 1000, -(3 ** 5000), True, False, 0.0, 1.5, float("inf"), float("nan"), 1 + 2j,
-        Number(7), Number(2 ** 80), Number(0), Real(2.5), fractions.Fraction(1, 3),
+        Number(7), Big(2 ** 80), Number(0), Real(2.5), fractions.Fraction(1, 3),
         decimal.Decimal("3.14159265358979323846264338327950288419716939937510"), decimal.Decimal(1),
         decimal.Decimal(10) ** 500, decimal.Decimal("NaN"), decimal.Context(prec=50),
     ] + [number * 1000003 for number in range(3000)] + [number / 7.0 for number in range(3000)]
@@ -225,7 +229,8 @@ def texts():
     except (EnvironmentError, UnicodeError):
         pass
     return [
-        "", "a", u"\u00e9", u"\u20ac", u"\U0001f40d", "plain ascii", u"", u"a", u"plain", u"latin \u00e9\u00e8",
+        "", "a", u"\u00e9", u"\u20ac", u"\U0001f40d", "plain ascii", u"", u"a", u"plain",
+        u"latin \u00e9\u00e8",
         u"bmp \u20ac\u4e2d",
         u"astral \U0001f40d\U0001f980", "x" * 100000, u"\u00e9" * 5000, u"\u20ac" * 5000,
         u"\U0001f40d" * 5000, grown, encoded,
@@ -273,7 +278,8 @@ def containers():
         frozenset(), frozenset([1]), frozenset("word%d" % n for n in range(300)),
         collections.deque(), collections.deque([1, 2], maxlen=5), collections.deque(range(1000)),
         array.array("d", range(1000)), array.array("b"), array.array("L", [1]),
-        range(10), slice(1, None, 2), Ellipsis, NotImplemented, iter([1, 2]), iter((1,)), iter({1: 2}), iter({1}),
+        range(10), slice(1, None, 2), Ellipsis, NotImplemented,
+        iter([1, 2]), iter((1,)), iter({1: 2}), iter({1}),
         iter("s"),
         iter(range(3)), iter(b"b"), reversed([1]), enumerate([1]), zip([1], [2]),
         map(str, [1]), filter(None, [1]), iter(int, 1), iter(collections.deque([1])),
@@ -368,7 +374,8 @@ def failures():
             return deep(level - 1)
         return {}[local]
 
-    made = [ValueError("plain"), KeyError(), OSError(2, "No such file", "name"), EnvironmentError(3, "x"), SystemExit(3)]
+    made = [ValueError("plain"), KeyError(), OSError(2, "No such file", "name"), SystemExit(3)]
+    made.append(EnvironmentError(3, "x"))
     made.append(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"))
     made += [StopIteration(5), ImportError("i")]
     made.append(SyntaxError("s", ("f", 1, 2, "t")))
@@ -456,11 +463,12 @@ def instances():
     for number in range(INSTANCES // 4):
         made += [Plain(number), Slotted(number, [number]), Child(number)]
         made += [{"n": number, "of": (number,)}, OldStyle(number)]
-    for number in range(0, 1000, 4):
+    for number in range(0, 1000, 5):
         made[number].__dict__  # some have been asked for their dict
     mixed = SlottedDict(1, 2)
     mixed.extra = "in the dict"
-    return made + [mixed, Described(), OldChild(1), SlottedWeak(), Slotted.__new__(Slotted), Plain.__new__(Plain)]
+    made += [mixed, Described(), OldChild(1), SlottedWeak()]
+    return made + [Slotted.__new__(Slotted), Plain.__new__(Plain)]
 
 
 def cycles():

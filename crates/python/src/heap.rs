@@ -196,8 +196,8 @@ impl Finder<'_> {
 
     /// Takes the numbers of 2.7 in a chunk, if it is a block of them.
     fn numbers(&mut self, shape: &NumberBlocks, at: Addr, room: u64) {
-        // malloc rounds up to 16 bytes.
-        if room < shape.size() || room > shape.size() + 16 {
+        // malloc rounds up to 16 bytes, and gives what is left over too where it is less than 32.
+        if room < shape.size() || room > shape.size() + 32 {
             return;
         }
         let Ok(bytes) = self.memory.bytes(at, shape.size(), MAX_READ) else { return };
@@ -343,6 +343,8 @@ impl Finder<'_> {
             head: &head,
         };
         let size = info.kind.shallow(&view).ok()?;
+        // Types state (in 2.7) what one made at run time would take.
+        let size = if info.has(TypeFlags::TYPE_SUBCLASS) { info.least } else { size };
         if flags.has(Flags::STATIC) && size > range.end.0 - object.0 {
             return None;
         }

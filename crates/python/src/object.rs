@@ -144,10 +144,24 @@ impl Object<'_> {
     /// # Errors
     /// As [`Memory::read`]; pointers before the fault have been handed out.
     pub fn pointers(&self, at: Addr, count: u64, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
+        self.tagged_pointers(at, count, 0, each)
+    }
+
+    /// As [`Object::pointers`], of words whose bits in `tags` are no part of the address.
+    ///
+    /// # Errors
+    /// As [`Memory::read`]; pointers before the fault have been handed out.
+    pub fn tagged_pointers(
+        &self,
+        at: Addr,
+        count: u64,
+        tags: u64,
+        each: &mut dyn FnMut(Addr),
+    ) -> Result<(), Fault> {
         let len = count.saturating_mul(8);
         scan_memory(self.memory, at, len, &mut |bytes| {
             for word in bytes.as_chunks::<8>().0 {
-                pointer(u64::from_le_bytes(*word), each);
+                pointer(u64::from_le_bytes(*word) & !tags, each);
             }
         })
     }

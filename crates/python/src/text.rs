@@ -50,7 +50,8 @@ fn read_2(
         && let UnicodeText::Units { length, str, .. } = layouts.unicode_object.text
     {
         let data = str.read(memory, addr)?.ok_or(fault)?;
-        return units(memory, data, length.read(memory, addr)?, 4, limit);
+        let unit = layouts.unicode_unit;
+        return units(memory, data, length.read(memory, addr)?, unit, limit);
     }
     if flags & TypeFlags::BYTES_SUBCLASS == 0 {
         return Err(fault);

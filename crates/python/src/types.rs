@@ -199,7 +199,10 @@ impl<'m> Types<'m> {
         let (mut at, mut name, mut flags) = (addr, name.to_owned(), flags);
         for _ in 0..MOST_BASES {
             let made_by_class = flags & TypeFlags::HEAPTYPE != 0 && !name.contains('.');
-            if !made_by_class && let Some(kind) = kinds::by_name(&name) {
+            if !made_by_class
+                && let Some(kind) = kinds::by_name(&name)
+                && agrees(kind, by_flags)
+            {
                 return kind;
             }
             let Ok(Some(base)) = fields.tp_base.read(self.memory, at) else { break };
@@ -247,6 +250,11 @@ impl<'m> Types<'m> {
         let value = dict::get(self.memory, self.layouts, own, "__module__").ok()??;
         text::read(self.memory, self.layouts, value, 512).ok()
     }
+}
+
+/// Whether what `tp_flags` tell is no other kind: `str` is another one in 2.7 than in 3.x.
+fn agrees(kind: &dyn Kind, by_flags: Option<&dyn Kind>) -> bool {
+    kind.flag().is_none() || by_flags.is_none_or(|told| told.flag() == kind.flag())
 }
 
 /// Names come from C source or from Python source: no control characters, not empty.

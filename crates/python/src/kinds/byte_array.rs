@@ -16,10 +16,16 @@ impl Kind for ByteArray {
     }
 
     fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
-        let room = object.word(object.layouts.byte_array.ob_alloc.offset)?;
+        let layouts = object.layouts;
+        let room = object.word(layouts.byte_array.ob_alloc.offset)?;
         if room >= 1 << 47 {
             return Err(Fault::too_long(object.addr));
         }
-        Ok(any::shallow(object)? + room)
+        // A bytes object has the buffer, whose header and zero are counted too.
+        let around = match layouts.byte_array.ob_bytes_object {
+            Some(_) if room > 0 => layouts.bytes_object.ob_sval.offset + 1,
+            _ => 0,
+        };
+        Ok(any::shallow(object)? + room + around)
     }
 }

@@ -20,7 +20,7 @@ pub(super) static DICT: Dict = Dict;
 
 impl Kind for Dict {
     fn names(&self) -> &'static [&'static str] {
-        &["dict"]
+        &["dict", "frozendict"]
     }
 
     fn flag(&self) -> Option<u64> {

@@ -59,7 +59,8 @@ impl Kind for Frame {
                     return Ok(());
                 }
                 let words = self.shallow(object)?.saturating_sub(own.offset) / 8;
-                object.pointers(content, words, each)
+                let tags = object.layouts.interpreter_frame.map_or(0, |inner| inner.tag_mask);
+                object.tagged_pointers(content, words, tags, each)
             }
         }
     }

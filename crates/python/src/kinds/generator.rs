@@ -33,11 +33,15 @@ impl Kind for Generator {
     }
 
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
-        let end = match object.layouts.generator.frame {
-            GeneratorFrame::Inside { .. } => self.shallow(object)?,
-            GeneratorFrame::Object(_) => object.ty.basicsize,
+        let start = object.layouts.object.size;
+        let (GeneratorFrame::Inside { frame, .. }, Some(inner)) =
+            (object.layouts.generator.frame, object.layouts.interpreter_frame)
+        else {
+            return any::fields(object, start, object.ty.basicsize, each);
         };
-        any::fields(object, object.layouts.object.size, end, each)
+        any::fields(object, start, frame.offset, each)?;
+        let words = self.shallow(object)?.saturating_sub(frame.offset) / 8;
+        object.tagged_pointers(object.addr.at(frame.offset), words, inner.tag_mask, each)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Integers. Source: `Objects/longobject.c`, `int___sizeof___impl`.
 
 use super::Kind;
+use super::any;
 use super::flat::subclass_fields;
 use crate::layout::tables::long_object::LongLength;
 use crate::layout::{Layouts, TypeFlags};
@@ -17,20 +18,29 @@ pub(super) struct Int;
 
 pub(super) static INT: Int = Int;
 
+/// Whether it is a `long` of 2.7, or an `int` of 3.x: its `int` is one word.
+fn has_digits(ty: &TypeInfo) -> bool {
+    ty.has(TypeFlags::LONG_SUBCLASS)
+}
+
 impl Kind for Int {
     fn names(&self) -> &'static [&'static str] {
-        &["int", "bool"]
+        &["int", "bool", "long"]
     }
 
     fn flag(&self) -> Option<u64> {
         Some(TypeFlags::LONG_SUBCLASS)
     }
 
-    fn least(&self, layouts: &Layouts, _ty: &TypeInfo) -> u64 {
-        layouts.long_object.digits.offset
+    fn least(&self, layouts: &Layouts, ty: &TypeInfo) -> u64 {
+        if has_digits(ty) { layouts.long_object.digits.offset } else { ty.basicsize }
     }
 
     fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
+        // Where there are both kinds of integers, what a subclass adds is counted too.
+        if object.layouts.int_object.is_some() || !has_digits(object.ty) {
+            return any::shallow(object);
+        }
         let fields = &object.layouts.long_object;
         let digits = match fields.length {
             LongLength::Tag(tag) => (object.word(tag.offset)? >> 3).max(1),

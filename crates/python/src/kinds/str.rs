@@ -9,7 +9,7 @@ use crate::types::TypeInfo;
 use memwhy_model::Addr;
 use memwhy_target::{Fault, MemoryExt};
 
-/// `sizeof(wchar_t)` on Linux, and `Py_UNICODE` of the builds of 2.7 that distributions make.
+/// `sizeof(wchar_t)` on Linux.
 const WIDE: u64 = 4;
 
 #[derive(Debug)]
@@ -40,9 +40,8 @@ impl Kind for Str {
             let UnicodeText::Units { length, .. } = object.layouts.unicode_object.text else {
                 return object.basic_size();
             };
-            return Ok(
-                object.layouts.unicode_object.size + bytes(object.word(length.offset)?, WIDE)?
-            );
+            let text = bytes(object.word(length.offset)?, object.layouts.unicode_unit)?;
+            return Ok(object.layouts.unicode_object.size + text);
         };
         let mut size = form.header.saturating_add(bytes(form.length, form.width)?);
         if form.utf8.is_some() {

@@ -36,15 +36,14 @@ impl Kind for Type {
 
     fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
         let layouts = object.layouts;
+        // `type.__sizeof__` came with the keys that instances share.
+        let Some(cached) = layouts.heap_type.ht_cached_keys else { return any::shallow(object) };
         if !Self::is_heap(object)? {
             return Ok(layouts.type_object.size);
         }
-        let mut size = layouts.heap_type.size;
-        if let Some(cached) = layouts.heap_type.ht_cached_keys {
-            let keys = Addr(object.word(cached.offset)?);
-            size += keys_of(object.memory, layouts, keys)?.map_or(0, |keys| keys.size);
-        }
-        Ok(size)
+        let keys = Addr(object.word(cached.offset)?);
+        let keys = keys_of(object.memory, layouts, keys)?.map_or(0, |keys| keys.size);
+        Ok(layouts.heap_type.size + keys)
     }
 
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {

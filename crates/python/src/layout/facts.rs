@@ -184,6 +184,47 @@ const fn pools(arena_size: u64, pool_size: u64) -> PymallocGeometry {
     PymallocGeometry { arena_size, pool_size, small_request: 512 }
 }
 
+/// Blocks of malloc in which numbers lie in cells, instead of in pools.
+///
+/// Source: `Objects/intobject.c`, 2.7: `struct _intblock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberBlocks {
+    /// Where the first cell is.
+    pub first: u64,
+    /// Bytes of a cell.
+    pub cell: u64,
+    /// How many cells.
+    pub cells: u64,
+}
+
+impl NumberBlocks {
+    /// Bytes of a block.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.first + self.cell * self.cells
+    }
+
+    /// Whether this is the name of a type whose objects lie in such blocks.
+    #[must_use]
+    pub fn hold(name: &str) -> bool {
+        matches!(name, "builtins.int" | "builtins.float")
+    }
+}
+
+const NUMBERS: Table<Option<NumberBlocks>> = Table(&[
+    Row {
+        since: V2_7,
+        free_threaded: false,
+        layout: Some(NumberBlocks { first: 8, cell: 24, cells: 41 }),
+    },
+    Row { since: v3(0), free_threaded: false, layout: None },
+    Row { since: v3(13), free_threaded: true, layout: None },
+]);
+
+pub(super) fn numbers(build: Build) -> Option<NumberBlocks> {
+    NUMBERS.get(build).and_then(|(layout, _)| layout)
+}
+
 pub(super) fn pre_header(build: Build) -> PreHeader {
     PRE_HEADERS.get(build).map_or(pre(0, ManagedSlots::None), |(layout, _)| layout)
 }

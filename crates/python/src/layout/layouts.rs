@@ -10,7 +10,9 @@ use super::tables::{
     property, rlock, runtime_state, set_entry, set_object, stack_chunk, string_io, task,
     thread_state, traceback, tuple_object, type_object, unicode_object, var_object, weak_reference,
 };
-use super::{ManagedSlots, PreHeader, PymallocGeometry, Shape, Spot, Table, facts, trust};
+use super::{
+    ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, facts, trust,
+};
 use crate::version::Build;
 use memwhy_model::Trust;
 use std::fmt;
@@ -24,6 +26,8 @@ pub struct Layouts {
     pub pre_header: PreHeader,
     /// How large arenas and pools of pymalloc are.
     pub pymalloc: PymallocGeometry,
+    /// Where numbers lie that are in no pool, 2.7.
+    pub number_blocks: Option<NumberBlocks>,
     /// Bytes of a `Py_UNICODE` in 2.7: 4, or 2 as a build option. Symbols tell, not structs.
     pub unicode_unit: u64,
     /// What every object begins with.
@@ -173,6 +177,7 @@ impl Layouts {
             build,
             pre_header: facts::pre_header(build),
             pymalloc: facts::pymalloc(build),
+            number_blocks: facts::numbers(build),
             unicode_unit: 4,
             object: required(&object::OBJECT, build)?,
             var_object: required(&var_object::VAR_OBJECT, build)?,

@@ -17,7 +17,7 @@ pub mod tables;
 
 mod layouts;
 
-pub use facts::{ManagedSlots, PreHeader, PymallocGeometry, TypeFlags};
+pub use facts::{ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, TypeFlags};
 pub use layouts::{Layouts, UnknownBuild};
 
 use crate::version::{Build, Version, v3};
