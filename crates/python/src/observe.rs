@@ -75,7 +75,12 @@ impl Python {
         // With PYTHONMALLOC=malloc there are no arenas: then the objects are in malloc's chunks.
         if pymalloc.arenas.is_empty() && builder.graph().len() < FEWEST_OBJECTS {
             problems.note(ProblemKind::CalibrationFailed, || {
-                "pymalloc's arenas were not found, nor are the objects in malloc's chunks".into()
+                if interpreter.build.free_threaded {
+                    "objects of a build without GIL are in mimalloc's heaps, which are not walked"
+                } else {
+                    "pymalloc's arenas were not found, nor are the objects in malloc's chunks"
+                }
+                .into()
             });
             builder.incomplete();
         }
