@@ -81,8 +81,8 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     if let Some(python) = &python {
         python.claim(&mut claims);
     }
-    if let Some((_, image)) = &stranger {
-        claim_stranger(view, image, &mut claims);
+    if stranger.is_some() {
+        claim_stranger(view, &mut claims);
     }
     let mut mappings: Vec<MappingFacts> = view.maps().0.iter().map(|m| m.facts.clone()).collect();
     let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
@@ -181,8 +181,7 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
 }
 
 /// Gives a foreign allocator the anonymous memory that nobody else claims: its heap is not walked.
-fn claim_stranger(view: &View, image: &str, claims: &mut Partition) {
-    debug_assert!(!image.is_empty(), "an image has a path");
+fn claim_stranger(view: &View, claims: &mut Partition) {
     for mapping in view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private()) {
         if mapping.facts.name.is_empty() || mapping.facts.name == "[heap]" {
             claims.claim(Layer::Mapping, mapping.range(), Owner::OtherAllocator);

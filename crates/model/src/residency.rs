@@ -70,6 +70,22 @@ impl Residency {
         self.within(AddrRange::sized(addr, 1)).next().map(|run| run.state)
     }
 
+    /// The parts of `ranges` (ascending) that are present, each one piece whatever states its pages
+    /// have, beginning at a whole word.
+    #[must_use]
+    pub fn present(&self, ranges: &[AddrRange]) -> Vec<AddrRange> {
+        let mut parts: Vec<AddrRange> = Vec::new();
+        for range in ranges {
+            for run in self.within(AddrRange::new(range.start.align_up(8), range.end)) {
+                match parts.last_mut() {
+                    Some(last) if last.end == run.range.start => last.end = run.range.end,
+                    _ => parts.push(run.range),
+                }
+            }
+        }
+        parts
+    }
+
     /// Where the run of present pages of one state ends that `addr` lies in.
     #[must_use]
     pub fn run_end(&self, addr: Addr) -> Option<Addr> {
@@ -104,6 +120,18 @@ mod tests {
         assert_eq!(pages.runs().len(), 2);
         assert_eq!(pages.resident(AddrRange::new(Addr(0), Addr(0x10_000))), 0x3000);
         assert_eq!(pages.resident(AddrRange::new(Addr(0x1800), Addr(0x2800))), 0x1000);
+    }
+
+    #[test]
+    fn present_parts_are_whole_whatever_state_their_pages_have() {
+        let pages = Residency::new([
+            run(0x1000, 0x2000, PageState::Anon),
+            run(0x2000, 0x3000, PageState::File),
+            run(0x5000, 0x6000, PageState::Anon),
+        ]);
+        let range = |start, end| AddrRange::new(Addr(start), Addr(end));
+        let parts = pages.present(&[range(0x1004, 0x5800)]);
+        assert_eq!(parts, [range(0x1008, 0x3000), range(0x5000, 0x5800)]);
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl fmt::Display for Refusal {
 /// If there is none, or one that cannot be read.
 pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Interpreter, Refusal> {
     let (image, type_type) = images.exporter("PyType_Type").ok_or(Refusal::NoPython)?;
-    let data = present(view, &image.data);
+    let data = view.pages().present(&image.data);
     let runtime = image
         .exported("_PyRuntime")
         .or_else(|| image.section(".PyRuntime").map(|section| section.start));
@@ -244,21 +244,6 @@ fn version_in_name(name: &str) -> Option<(u8, u8)> {
     let (major, rest) = rest.split_once('.')?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
-}
-
-/// The parts of `data` that are present, each readable in one piece.
-#[must_use]
-pub fn present(view: &View, data: &[AddrRange]) -> Vec<AddrRange> {
-    let mut parts: Vec<AddrRange> = Vec::new();
-    for range in data {
-        for run in view.pages().within(AddrRange::new(range.start.align_up(8), range.end)) {
-            match parts.last_mut() {
-                Some(last) if last.end == run.range.start => last.end = run.range.end,
-                _ => parts.push(run.range),
-            }
-        }
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct Heap {
     owners: FxHashMap<u64, ObjectId>,
     /// Static objects: ranges in the data of images.
     pub statics: Vec<AddrRange>,
+    /// From addresses to the objects of the graph.
+    pub(crate) index: Index,
 }
 
 /// Where to look for objects.
@@ -103,9 +105,9 @@ pub fn walk(
         }
     }
     reader.read(&mut heap, problems);
-    let Reader { types: infos, owners, .. } = reader;
+    let Reader { types: infos, owners, index, .. } = reader;
     let graph = HeapGraph::default();
-    (heap, Heap { graph, types: infos, owners, statics })
+    (heap, Heap { graph, types: infos, owners, statics, index })
 }
 
 impl Heap {

@@ -3,7 +3,7 @@
 use crate::alloc::pymalloc::{self, Pymalloc};
 use crate::find::{self, Interpreter, Refusal};
 use crate::frames::Stacks;
-use crate::heap::{self, Heap, Index, Places};
+use crate::heap::{self, Heap, Places};
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
@@ -40,7 +40,6 @@ pub struct Python {
     names: FxHashMap<u64, String>,
     /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
     own: Vec<AddrRange>,
-    index: Index,
 }
 
 impl Python {
@@ -62,7 +61,7 @@ impl Python {
         // its file.
         let others = images.0.iter().filter(|image| image.path != interpreter.image);
         let others: Vec<AddrRange> = others.flat_map(|image| image.data.clone()).collect();
-        let mut data = find::present(view, &others);
+        let mut data = view.pages().present(&others);
         data.extend(interpreter.all_data.iter().copied());
         let places = Places {
             pymalloc: &pymalloc,
@@ -94,7 +93,6 @@ impl Python {
         let gc = main
             .and_then(|state| state.gc)
             .and_then(|state| gc::facts(view, &layouts, state, &heap.graph, problems));
-        let index = Index::of(&heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);
         let mut stacks = Stacks::new(view, &layouts);
         let threads = interpreters.iter().flat_map(|state| &state.threads);
@@ -102,8 +100,7 @@ impl Python {
         let names = modules
             .and_then(|modules| thread_names(view, &layouts, modules).ok())
             .unwrap_or_default();
-        let mut python =
-            Self { interpreter, interpreters, pymalloc, heap, gc, frames, names, own, index };
+        let mut python = Self { interpreter, interpreters, pymalloc, heap, gc, frames, names, own };
         python.name_sparse_pools();
         Ok(python)
     }
@@ -203,7 +200,7 @@ impl Python {
         let places = (0..=64).step_by(16).map(|before| block.start.at(before));
         places
             .take_while(|at| block.contains(*at))
-            .find_map(|at| self.index.find(&self.heap.graph, at))
+            .find_map(|at| self.heap.index.find(&self.heap.graph, at))
     }
 
     /// Adds what Python knows of its threads to what the kernel does.
@@ -265,7 +262,7 @@ fn walk_pymalloc(
 fn wild(view: &View, pymalloc: &Pymalloc) -> Vec<AddrRange> {
     let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private());
     let ranges: Vec<AddrRange> = anonymous.map(memwhy_target::Mapping::range).collect();
-    let present = find::present(view, &ranges);
+    let present = view.pages().present(&ranges);
     present.into_iter().filter(|range| !pymalloc.covers(range.start)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! By which names are objects known: members of modules, attributes of classes?
 
-use crate::heap::{Heap, Index};
+use crate::heap::Heap;
 use crate::layout::{Layouts, TypeFlags};
 use crate::{dict, text};
 use memwhy_model::{Addr, HeapGraph, ObjectId, Root};
@@ -21,7 +21,7 @@ pub fn collect(
     heap: &Heap,
     modules: &[Addr],
 ) -> Vec<Root> {
-    let names = Names { memory, layouts, graph, heap, index: Index::of(graph) };
+    let names = Names { memory, layouts, graph, heap };
     let mut roots = Vec::new();
     for (number, at) in modules.iter().enumerate() {
         let whose = if number == 0 { String::new() } else { format!("interpreter {number}: ") };
@@ -47,13 +47,12 @@ struct Names<'a> {
     layouts: &'a Layouts,
     graph: &'a HeapGraph,
     heap: &'a Heap,
-    index: Index,
 }
 
 impl Names<'_> {
     /// The dict of a module; `None` for whatever else somebody put into `sys.modules`.
     fn members_of(&self, module: Addr) -> Option<Addr> {
-        let id = self.index.find(self.graph, module)?;
+        let id = self.heap.index.find(self.graph, module)?;
         let info = self.heap.types.get(self.graph.type_of(id).0 as usize)?;
         // Subclasses of module, which lazy imports use, begin as modules do.
         let like_module = info.basicsize >= self.layouts.module.size && self.is_module(info.addr);
@@ -85,7 +84,7 @@ impl Names<'_> {
     fn add(&self, members: Addr, whose: &str, file: Option<&str>, roots: &mut Vec<Root>) {
         let Ok(entries) = dict::entries(self.memory, self.layouts, members, MOST) else { return };
         for (name, value) in entries {
-            let Some(object) = self.index.find(self.graph, value) else { continue };
+            let Some(object) = self.heap.index.find(self.graph, value) else { continue };
             if roots.len() >= MOST || !self.worth_naming(object) {
                 continue;
             }

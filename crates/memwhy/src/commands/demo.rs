@@ -33,12 +33,7 @@ impl Demo {
         let mut service = Service::start(&self.python)?;
         service.line()?;
         let terminal = std::io::stdout().is_terminal();
-        let color = match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
-        };
-        let style = Style { color, width: 100 };
+        let style = Style { color: self.color.wanted(terminal), width: 100 };
 
         eprintln!("\n$ memwhy {}\n", service.pid());
         let before = crate::capture(service.pid(), &Options::default())?;

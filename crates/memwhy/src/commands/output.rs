@@ -15,6 +15,18 @@ pub(super) enum ColorChoice {
     Never,
 }
 
+impl ColorChoice {
+    /// Whether to use colours on something that is a terminal, or is not; `NO_COLOR` with any
+    /// value but the empty one forbids them where the user did not say `always`.
+    pub(super) fn wanted(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        }
+    }
+}
+
 /// Where a command prints: all at once, so that a failure leaves no half report.
 #[derive(Debug)]
 pub(super) struct Out {

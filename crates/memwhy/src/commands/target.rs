@@ -91,14 +91,7 @@ impl Target {
     /// How text is to be laid out.
     pub(super) fn style(&self) -> Style {
         let terminal = self.output.is_none() && io::stdout().is_terminal();
-        let color = match self.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            }
-        };
-        Style { color, width: width(terminal) }
+        Style { color: self.color.wanted(terminal), width: width(terminal) }
     }
 }
 

@@ -282,17 +282,11 @@ fn read_params(
     })
 }
 
-/// The parts of `data` that are present and the process's own, each readable in one piece.
+/// The parts of an image's data that are present, each readable in one piece.
 fn present_parts(view: &View, data: AddrRange) -> Vec<AddrRange> {
-    let data = AddrRange::sized(data.start.align_up(8), data.len().min(MAX_DATA));
-    let mut parts: Vec<AddrRange> = Vec::new();
-    for run in view.pages().within(data) {
-        match parts.last_mut() {
-            Some(last) if last.end == run.range.start => last.end = run.range.end,
-            _ => parts.push(run.range),
-        }
-    }
-    parts
+    // The cap counts from the first whole word.
+    let start = data.start.align_up(8);
+    view.pages().present(&[AddrRange::sized(start, data.len().min(MAX_DATA))])
 }
 
 #[cfg(test)]
