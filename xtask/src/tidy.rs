@@ -26,14 +26,16 @@ const VERSIONS: [&str; 7] = ["v3(", "v3p(", "V2_7", ".major", ".minor", ".micro"
 const VERSIONED: [&str; 2] = ["crates/python/src/layout/", "crates/python/src/version.rs"];
 
 /// Which crates of ours a crate may know; tests may know more.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("target", &["model"]),
     ("native", &["model", "target"]),
     ("python", &["model", "target", "native"]),
     ("reason", &["model"]),
     ("report", &["model", "reason"]),
-    ("memwhy", &["model", "target", "native", "python", "reason", "report"]),
+    ("store", &["model"]),
+    ("act", &["model", "target", "native", "python"]),
+    ("memwhy", &["model", "target", "native", "python", "reason", "report", "store", "act"]),
     ("testkit", &["model", "target"]),
 ];
 

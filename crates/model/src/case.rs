@@ -3,7 +3,8 @@
 //! A [`Case`] is the waist of memwhy: left of it targets are read, right of it nothing is. Whoever
 //! has a case can reason about it without the process.
 
-use crate::{Accounting, Addr, AddrRange, Bytes, HeapGraph, Owner, Problems, Trust};
+use crate::{Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, Owner, Problems, Trust};
+use std::sync::Arc;
 
 /// Everything observed.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Case {
     pub mappings: Vec<MappingFacts>,
     /// The Python objects, if there is a Python that could be read.
     pub heap: Option<HeapGraph>,
+    /// Reads single objects up close: previews, labels of references, reference counts.
+    pub details: Option<Arc<dyn Details>>,
     /// Every thread, the main thread first.
     pub threads: Vec<ThreadFacts>,
     /// What the C allocator says and what the walk of it found.

@@ -7,7 +7,7 @@
 //! * [`Addr`], [`AddrRange`], [`Bytes`]: numbers in the target and amounts of memory;
 //! * [`Trust`]: how we know a fact; [`Problems`]: what could not be read, counted;
 //! * [`Owner`], [`Partition`], [`Accounting`]: who has each resident byte;
-//! * [`HeapGraph`]: the Python objects, as columns;
+//! * [`HeapGraph`]: the Python objects, as columns; [`Details`]: one of them, up close;
 //! * [`Case`]: everything observed about one process at one moment.
 //!
 //! The crate knows nobody: no process, no file, no format.
@@ -16,6 +16,7 @@
 pub mod addr;
 pub mod bytes;
 pub mod case;
+pub mod details;
 pub mod heap;
 pub mod partition;
 pub mod problem;
@@ -29,6 +30,7 @@ pub use case::{
     MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
     ThreadFacts, ThreadState, Timing,
 };
+pub use details::{Details, Label};
 pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, TypeId, TypeRow};
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use problem::{ProblemKind, Problems};
