@@ -4,10 +4,13 @@
 //! checked ([`Addr::checked_add`]) or runs into the top of the address space, where nothing is
 //! mapped and the next read faults ([`Addr::at`]).
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An address in the target, never one of ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Addr(pub u64);
 
 impl Addr {
@@ -64,7 +67,9 @@ impl fmt::Display for Addr {
 }
 
 /// Addresses from `start` up to, not including, `end`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct AddrRange {
     /// The first address.
     pub start: Addr,

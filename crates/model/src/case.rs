@@ -4,10 +4,15 @@
 //! has a case can reason about it without the process.
 
 use crate::{Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, Owner, Problems, Trust};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Everything observed.
-#[derive(Clone, Debug, Default)]
+///
+/// Written down it is all but the bulk: the heap and what reads single objects have forms of their
+/// own on disk.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Case {
     /// Which process, which interpreter, how it was captured.
     pub about: About,
@@ -16,8 +21,10 @@ pub struct Case {
     /// Every mapping with its owners, ascending.
     pub mappings: Vec<MappingFacts>,
     /// The Python objects, if there is a Python that could be read.
+    #[serde(skip)]
     pub heap: Option<HeapGraph>,
     /// Reads single objects up close: previews, labels of references, reference counts.
+    #[serde(skip)]
     pub details: Option<Arc<dyn Details>>,
     /// Every thread, the main thread first.
     pub threads: Vec<ThreadFacts>,
@@ -48,7 +55,8 @@ impl Case {
 }
 
 /// What kind of thing was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A live process.
     #[default]
@@ -72,7 +80,7 @@ impl TargetKind {
 }
 
 /// Which process, which interpreter, how it was captured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct About {
     /// Live, core or snapshot.
     pub kind: TargetKind,
@@ -97,7 +105,7 @@ pub struct About {
 }
 
 /// Which interpreter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PythonAbout {
     /// `3.11.7`.
     pub version: String,
@@ -112,7 +120,8 @@ pub struct PythonAbout {
 }
 
 /// How the target was held while it was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pause {
     /// Not at all: it ran on while we read.
     #[default]
@@ -133,7 +142,7 @@ impl Pause {
 }
 
 /// How the capture was taken, and how consistent it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
     /// How the target was held.
     pub pause: Pause,
@@ -146,7 +155,7 @@ pub struct Moment {
 }
 
 /// The control group that pays for the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupFacts {
     /// Its path below the hierarchy.
     pub path: String,
@@ -157,7 +166,7 @@ pub struct CgroupFacts {
 }
 
 /// One mapping, as smaps has it, and who owns its pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingFacts {
     /// Where.
     pub range: AddrRange,
@@ -206,7 +215,8 @@ impl MappingFacts {
 }
 
 /// What a thread is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ThreadState {
     /// On a CPU, or ready for one.
     Running,
@@ -233,7 +243,7 @@ impl ThreadState {
 }
 
 /// One thread.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ThreadFacts {
     /// Its number in our pid namespace.
     pub tid: u32,
@@ -254,7 +264,7 @@ pub struct ThreadFacts {
 }
 
 /// One Python frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// The qualified name where the version has one.
     pub function: String,
@@ -267,7 +277,7 @@ pub struct Frame {
 }
 
 /// What the C allocator keeps.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MallocFacts {
     /// `glibc 2.36`, `jemalloc`, `tcmalloc`, `mimalloc`, `musl`.
     pub name: String,
@@ -278,7 +288,7 @@ pub struct MallocFacts {
 }
 
 /// glibc's malloc: totals, parameters and arenas.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GlibcFacts {
     /// What `mallinfo2()` would return.
     pub mallinfo: Mallinfo,
@@ -311,7 +321,7 @@ pub struct GlibcFacts {
 }
 
 /// The nine fields of `struct mallinfo2`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "documented in mallinfo(3)")]
 pub struct Mallinfo {
     pub arena: u64,
@@ -326,7 +336,7 @@ pub struct Mallinfo {
 }
 
 /// One arena of glibc.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArenaFacts {
     /// Where its `malloc_state` is.
     pub addr: Addr,
@@ -362,7 +372,7 @@ pub struct ArenaFacts {
 }
 
 /// What keeps pages that are mostly free.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinFacts {
     /// Resident pages that a trim cannot return though less than half of each is in use.
     pub pages: u64,
@@ -375,7 +385,7 @@ pub struct PinFacts {
 }
 
 /// pymalloc: arenas, pools and blocks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PymallocFacts {
     /// Arenas in use.
     pub arenas: u64,
@@ -408,7 +418,7 @@ pub struct PymallocFacts {
 }
 
 /// One size class of pymalloc.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PymallocClass {
     /// Bytes of one block.
     pub block: u64,
@@ -421,7 +431,7 @@ pub struct PymallocClass {
 }
 
 /// The cyclic garbage collector.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcFacts {
     /// `gc.isenabled()`.
     pub enabled: bool,
@@ -438,10 +448,10 @@ pub struct GcFacts {
 }
 
 /// How long one phase took.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Which.
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     /// Milliseconds.
     pub ms: f64,
 }

@@ -5,6 +5,7 @@
 //! snapshot). Whoever reasons or reports may ask; nobody right of the waist knows what answers.
 
 use crate::ObjectId;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Reads single objects of a case.
@@ -23,7 +24,8 @@ pub trait Details: fmt::Debug + Send + Sync {
 }
 
 /// How one object refers to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Label {
     /// `.name`: an attribute of an instance, a class or a module.
     Attribute(String),

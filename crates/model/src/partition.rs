@@ -6,38 +6,53 @@
 //! owner of the mapping, and what smaps counts but no page shows stays as *unexplained*.
 
 use crate::{AddrRange, Bytes, MappingFacts, PageState, ProblemKind, Problems, Residency};
+use serde::{Deserialize, Serialize};
 
 /// Who a byte belongs to. The ids are stable: scripts rely on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Owner {
     /// Live Python objects and the buffers they hold directly.
+    #[serde(rename = "python.objects")]
     PythonObjects,
     /// Objects that only unreachable cycles hold.
+    #[serde(rename = "python.garbage")]
     PythonGarbage,
     /// Objects alive by a reference count that nothing accounts for.
+    #[serde(rename = "python.orphans")]
     PythonOrphans,
     /// Structures of the interpreter, raw blocks, headers of pools.
+    #[serde(rename = "python.runtime")]
     PythonRuntime,
     /// Free blocks, free pools and never used pools of pymalloc.
+    #[serde(rename = "pymalloc.free")]
     PymallocFree,
     /// malloc chunks in use that no Python object holds.
+    #[serde(rename = "malloc.native")]
     MallocNative,
     /// Freed chunks that malloc keeps.
+    #[serde(rename = "malloc.free")]
     MallocFree,
     /// Chunk headers, arena headers, slack at the ends of chunks.
+    #[serde(rename = "malloc.overhead")]
     MallocOverhead,
     /// The heap of an allocator that is recognised but not walked.
+    #[serde(rename = "allocator.other")]
     OtherAllocator,
     /// Stacks of threads, with their thread-local storage.
+    #[serde(rename = "stack.native")]
     StackNative,
     /// Pages of files as they are on disk.
+    #[serde(rename = "file.clean")]
     FileClean,
     /// Pages of private file mappings that the process has changed.
+    #[serde(rename = "file.dirty")]
     FileDirty,
     /// Shared memory: tmpfs, shared anonymous mappings.
+    #[serde(rename = "shmem")]
     Shmem,
     /// Anonymous memory that no allocator is known to have made.
+    #[serde(rename = "anon.other")]
     AnonOther,
 }
 
@@ -273,7 +288,7 @@ fn reconcile(
 }
 
 /// What one owner has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerBytes {
     /// Who.
     pub owner: Owner,
@@ -283,8 +298,15 @@ pub struct OwnerBytes {
     pub claimed: Bytes,
 }
 
+impl OwnerBytes {
+    const fn none(owner: Owner) -> Self {
+        Self { owner, resident: Bytes(0), claimed: Bytes(0) }
+    }
+}
+
 /// The sum of all mappings: owners and unexplained together are RSS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Accounting {
     /// RSS as smaps states it.
     pub rss: Bytes,
@@ -316,6 +338,39 @@ impl Accounting {
         self.resident[owner.index()] += bytes;
         self.rss += bytes;
         self
+    }
+}
+
+/// How the sum is written down: owners by name, so that one more of them is no other format.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    rss: Bytes,
+    unexplained: Bytes,
+    owners: Vec<OwnerBytes>,
+}
+
+impl From<Accounting> for Written {
+    fn from(sum: Accounting) -> Self {
+        let owners = sum.owners().filter(|o| *o != OwnerBytes::none(o.owner)).collect();
+        Self { rss: sum.rss, unexplained: sum.unexplained, owners }
+    }
+}
+
+impl TryFrom<Written> for Accounting {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { rss, unexplained, owners } = written;
+        let mut sum = Self { rss, unexplained, ..Self::default() };
+        for OwnerBytes { owner, resident, claimed } in owners {
+            sum.resident[owner.index()] += resident;
+            sum.claimed[owner.index()] += claimed;
+        }
+        let owned: Bytes = sum.resident.into_iter().sum();
+        if owned + unexplained != rss {
+            return Err(format!("owners and unexplained are not the RSS of {} bytes", rss.0));
+        }
+        Ok(sum)
     }
 }
 

@@ -1,12 +1,14 @@
 //! What could not be read or did not add up, and how often?
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Examples kept of each kind: enough to look one up by hand.
 const EXAMPLES: usize = 5;
 
 /// What went wrong. A problem never ends a walk; it is counted, and the screen says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// A pointer led to memory that is not mapped or was not captured.
     UnreadablePointer,
@@ -70,7 +72,7 @@ impl ProblemKind {
 }
 
 /// The counted problems of one capture.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     seen: BTreeMap<ProblemKind, (u64, Vec<String>)>,
 }

@@ -1,9 +1,13 @@
 //! How do we know a fact?
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a fact is known, weakest first. Every number shown carries one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trust {
     /// From the layout of an older release, for a release that nobody has checked.
     Extrapolated,

@@ -10,17 +10,18 @@ pub use builder::HeapBuilder;
 pub use csr::Csr;
 
 use crate::{Addr, Bytes};
+use serde::{Deserialize, Serialize};
 
 /// An object, by its place in address order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectId(pub u32);
 
 /// A type, by its place in [`HeapGraph::types`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TypeId(pub u32);
 
 /// Facts about one object, as bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Flags(pub u8);
 
 impl Flags {
@@ -47,7 +48,7 @@ impl Flags {
 }
 
 /// What is known of a type, once for all its objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeRow {
     /// Where the type object is.
     pub addr: Addr,
@@ -62,7 +63,7 @@ pub struct TypeRow {
 }
 
 /// Something outside the heap that keeps an object alive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// How a person would write it: `sys.modules['app.cache'].LAST`.
     pub name: String,

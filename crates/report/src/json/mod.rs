@@ -74,7 +74,7 @@ struct Head<'a> {
 #[derive(Serialize)]
 struct Tail<'a> {
     problems: Vec<Problem<'a>>,
-    timings: Vec<Timing>,
+    timings: Vec<Timing<'a>>,
 }
 
 #[derive(Serialize)]
@@ -216,8 +216,8 @@ struct Problem<'a> {
 }
 
 #[derive(Serialize)]
-struct Timing {
-    phase: &'static str,
+struct Timing<'a> {
+    phase: &'a str,
     ms: f64,
 }
 
@@ -260,7 +260,7 @@ impl<'a> Tail<'a> {
         };
         Self {
             problems: case.problems.iter().map(problem).collect(),
-            timings: case.timings.iter().map(|t| Timing { phase: t.phase, ms: t.ms }).collect(),
+            timings: case.timings.iter().map(|t| Timing { phase: &t.phase, ms: t.ms }).collect(),
         }
     }
 }

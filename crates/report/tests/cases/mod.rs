@@ -27,7 +27,10 @@ pub(super) fn retention() -> Case {
             lists_agree: Some(true),
             ..GcFacts::default()
         }),
-        timings: vec![Timing { phase: "copy", ms: 11.5 }, Timing { phase: "heap", ms: 140.0 }],
+        timings: vec![
+            Timing { phase: "copy".into(), ms: 11.5 },
+            Timing { phase: "heap".into(), ms: 140.0 },
+        ],
         ..Case::default()
     };
     case.accounting = case

@@ -382,7 +382,7 @@ impl Clock {
     pub fn lap(&mut self, phase: &'static str) -> Timing {
         let ms = milliseconds(self.0.elapsed());
         self.0 = Instant::now();
-        Timing { phase, ms }
+        Timing { phase: phase.into(), ms }
     }
 }
 
