@@ -4,7 +4,7 @@
 //! that a person looks at is read on demand, from the same moment (a copy of the process, a core, a
 //! snapshot). Whoever reasons or reports may ask; nobody right of the waist knows what answers.
 
-use crate::ObjectId;
+use crate::{HeapGraph, ObjectId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -12,15 +12,21 @@ use std::fmt;
 pub trait Details: fmt::Debug + Send + Sync {
     /// What `repr()` would begin with, made without running code, in about `budget` characters;
     /// `None` where the object cannot be read or its value was left out of a snapshot.
-    fn preview(&self, object: ObjectId, budget: usize) -> Option<String>;
+    fn preview(&self, heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String>;
 
-    /// How the object refers to each entry of [`crate::HeapGraph::references`], in that order.
-    /// Empty where it cannot be told.
-    fn labels(&self, object: ObjectId) -> Vec<Label>;
+    /// How the object refers to each entry of [`HeapGraph::references`], in that order. Empty where
+    /// it cannot be told.
+    fn labels(&self, heap: &HeapGraph, object: ObjectId) -> Vec<Label>;
+
+    /// How the object refers to one entry of [`HeapGraph::references`]: for a path through a large
+    /// container, of which nobody wants to read every key.
+    fn label(&self, heap: &HeapGraph, object: ObjectId, reference: usize) -> Option<Label> {
+        self.labels(heap, object).into_iter().nth(reference)
+    }
 
     /// Its reference count as it stands in memory; `None` for immortal objects and where the build
     /// has no single count.
-    fn reference_count(&self, object: ObjectId) -> Option<u64>;
+    fn reference_count(&self, heap: &HeapGraph, object: ObjectId) -> Option<u64>;
 }
 
 /// How one object refers to another.

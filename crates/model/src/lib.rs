@@ -31,7 +31,7 @@ pub use case::{
     ThreadFacts, ThreadState, Timing,
 };
 pub use details::{Details, Label};
-pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, TypeId, TypeRow};
+pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow};
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};

@@ -3,7 +3,7 @@
 use crate::heap::Heap;
 use crate::layout::{Layouts, TypeFlags};
 use crate::{dict, text};
-use memwhy_model::{Addr, HeapGraph, ObjectId, Root};
+use memwhy_model::{Addr, HeapGraph, ObjectId, Root, RootKind};
 use memwhy_target::Memory;
 
 /// A number, a string or bytes with a name is worth naming from this size on.
@@ -90,6 +90,7 @@ impl Names<'_> {
             }
             let Ok(name) = text::read(self.memory, self.layouts, name, 256) else { continue };
             roots.push(Root {
+                kind: RootKind::Name,
                 name: format!("{whose}.{name}"),
                 object,
                 file: file.map(str::to_owned),

@@ -62,9 +62,11 @@ pub struct TypeRow {
     pub footprint: Bytes,
 }
 
-/// Something outside the heap that keeps an object alive.
+/// Something outside the heap that keeps an object alive, or a name by which people know one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
+    /// What keeps it.
+    pub kind: RootKind,
     /// How a person would write it: `sys.modules['app.cache'].LAST`.
     pub name: String,
     /// The object.
@@ -73,6 +75,64 @@ pub struct Root {
     pub file: Option<String>,
     /// The line there, 1-based, if one is known.
     pub line: Option<u32>,
+}
+
+/// What keeps an object from outside, the better known first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootKind {
+    /// Nothing by itself: a member of a module or a class. The dict that has it is kept by a root
+    /// of another kind; the name is what a person would look for.
+    #[default]
+    Name,
+    /// `sys.modules`.
+    Modules,
+    /// A variable, or a value being worked on, of a running call of Python code.
+    Frame,
+    /// The state of a thread: the exception being handled, the context, hooks.
+    Thread,
+    /// The state of an interpreter: `sys`, builtins, codecs, hooks, callbacks at exit.
+    Interpreter,
+    /// A variable of C code, in the data of an image.
+    CGlobal,
+    /// A word on a thread's C stack or in its registers that is the object's address.
+    NativeStack,
+    /// A word in memory of malloc's that belongs to no object and is the object's address.
+    NativeMemory,
+}
+
+impl RootKind {
+    /// Whether it keeps an object by itself.
+    #[must_use]
+    pub const fn keeps(self) -> bool {
+        !matches!(self, Self::Name)
+    }
+
+    /// Whether it is surely meant: a word of C memory may also be left over, or a number.
+    #[must_use]
+    pub const fn certain(self) -> bool {
+        match self {
+            Self::Name | Self::Modules | Self::Frame | Self::Thread | Self::Interpreter => true,
+            Self::CGlobal | Self::NativeStack | Self::NativeMemory => false,
+        }
+    }
+
+    /// The word used in JSON and in snapshots.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Modules => "modules",
+            Self::Frame => "frame",
+            Self::Thread => "thread",
+            Self::Interpreter => "interpreter",
+            Self::CGlobal => "c-global",
+            Self::NativeStack => "native-stack",
+            Self::NativeMemory => "native-memory",
+        }
+    }
 }
 
 /// All objects of one process at one moment.

@@ -342,8 +342,8 @@ mod tests {
     use super::{HeldBy, Holders, follow, starts};
     use crate::Ask;
     use memwhy_model::{
-        Addr, Bytes, Case, Flags, Frame, HeapBuilder, HeapGraph, ObjectId, Root, ThreadFacts,
-        TypeId, TypeRow,
+        Addr, Bytes, Case, Flags, Frame, HeapBuilder, HeapGraph, ObjectId, Root, RootKind,
+        ThreadFacts, TypeId, TypeRow,
     };
 
     const TYPES: [&str; 4] = ["builtins.module", "builtins.dict", "builtins.list", "app.Thing"];
@@ -359,6 +359,7 @@ mod tests {
             heap.push_references(to.iter().map(|&n| ObjectId(n)));
         }
         heap.roots(roots.iter().map(|(name, object)| Root {
+            kind: RootKind::Name,
             name: (*name).into(),
             object: ObjectId(*object),
             file: None,

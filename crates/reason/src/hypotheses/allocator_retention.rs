@@ -321,7 +321,7 @@ mod tests {
     use crate::{Ask, Confidence, Finding, Standing};
     use memwhy_model::{
         Addr, ArenaFacts, Bytes, Case, Flags, GlibcFacts, HeapBuilder, MallocFacts, Owner,
-        PinFacts, Root, TypeId, TypeRow,
+        PinFacts, Root, RootKind, TypeId, TypeRow,
     };
 
     fn arena(main: bool, free: u64, threads: u64) -> ArenaFacts {
@@ -399,6 +399,7 @@ mod tests {
         heap.push_references([memwhy_model::ObjectId(1)]);
         heap.push_references([]);
         heap.roots([Root {
+            kind: RootKind::Name,
             name: "app.cache.LAST".into(),
             object: memwhy_model::ObjectId(0),
             file: Some("app/cache.py".into()),

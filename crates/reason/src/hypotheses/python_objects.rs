@@ -175,7 +175,7 @@ mod tests {
     use super::{Hypothesis, PythonObjects};
     use crate::{Ask, Finding, Standing};
     use memwhy_model::{
-        Addr, Bytes, Case, Flags, HeapBuilder, ObjectId, Owner, Root, TypeId, TypeRow,
+        Addr, Bytes, Case, Flags, HeapBuilder, ObjectId, Owner, Root, RootKind, TypeId, TypeRow,
     };
 
     /// A dict that refers to a buffer of so many MiB, named or not, in a process of 100 MiB.
@@ -189,6 +189,7 @@ mod tests {
         heap.push_references([ObjectId(1)]);
         heap.push_references([]);
         heap.roots(name.map(|name| Root {
+            kind: RootKind::Name,
             name: name.into(),
             object: ObjectId(0),
             file: Some("app/cache.py".into()),

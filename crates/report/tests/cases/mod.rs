@@ -269,6 +269,7 @@ fn heap(buffer: u64) -> HeapGraph {
         heap.push_references(references.into_iter().map(ObjectId));
     }
     let root = |name: &str, object: u32, line: Option<u32>| Root {
+        kind: memwhy_model::RootKind::Name,
         name: name.into(),
         object: ObjectId(object),
         file: Some("app/cache.py".into()),
