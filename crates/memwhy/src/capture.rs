@@ -11,7 +11,8 @@ use memwhy_native::{Image, Images};
 use memwhy_python::Python;
 use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
-use memwhy_target::{Access, OpenError, Process, Thread, View};
+use memwhy_target::{Access, Capture, OpenError, Process, Thread, View};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// How to capture.
@@ -34,9 +35,6 @@ const AT_WORK: f64 = 0.1;
 
 /// Observes a live process.
 ///
-/// A process without Python, or with one that cannot be read, still has its memory explained: the
-/// case then has no heap, and says why among its problems.
-///
 /// # Errors
 /// If there is no such process, or its memory may not be read: then [`from_proc`] still tells what
 /// `/proc` does.
@@ -46,11 +44,42 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let skip = free_chunks(&process);
     let look = clock.lap("look around");
     let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
-    let mut problems = std::mem::take(&mut taken.problems);
-    let mut timings = vec![look];
-    timings.append(&mut taken.timings);
-    let view = &taken.view;
+    taken.timings.insert(0, look);
+    Ok(observe(taken, about(&process)))
+}
 
+/// Where the files are that a core refers to.
+#[derive(Clone, Debug, Default)]
+pub struct CoreFiles {
+    /// The program that ran, where it is not at the path that the core states.
+    pub exe: Option<PathBuf>,
+    /// A folder under which all paths of the core are looked up first.
+    pub lib_root: Option<PathBuf>,
+}
+
+/// Observes the process that a core file was written of.
+///
+/// # Errors
+/// If it is no core of a 64-bit x86 Linux process.
+pub fn open_core(path: &Path, _files: &CoreFiles) -> Result<Case, OpenError> {
+    Err(OpenError::NotACore { path: path.into(), why: "cores are not read yet".into() })
+}
+
+/// Opens what an earlier capture left on disk.
+///
+/// # Errors
+/// If it is not a snapshot, or a broken one.
+pub fn open_snapshot(path: &Path) -> Result<Case, OpenError> {
+    Err(OpenError::NotASnapshot { path: path.into(), why: "snapshots are not read yet".into() })
+}
+
+/// Observes a target that holds still, wherever its bytes come from.
+///
+/// A process without Python, or with one that cannot be read, still has its memory explained: the
+/// case then has no heap, and says why among its problems.
+fn observe(taken: Capture, mut about: About) -> Case {
+    let Capture { view, threads: native, mut moment, mut problems, mut timings } = taken;
+    let view = &view;
     let mut clock = Clock::new();
     let images = Images::of(view);
     timings.push(clock.lap("images"));
@@ -70,7 +99,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     timings.push(clock.lap("python"));
 
     let mut claims = Partition::default();
-    claim_stacks(view, &taken.threads, &mut claims);
+    claim_stacks(view, &native, &mut claims);
     if let Some(malloc) = &mut malloc {
         let owner = |chunk: glibc::Chunk| python.as_ref().and_then(|p| p.owner_of(chunk.memory()));
         malloc.claim(&mut claims, owner);
@@ -93,20 +122,18 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
         facts.name = format!("{name} (with {} for the loader)", facts.name);
         facts.walked = false;
     }
-    let mut moment = taken.moment;
-    let mut about = about(&process);
     let mut case = Case::default();
-    let mut threads = native_threads(&taken.threads);
+    let mut threads = native_threads(&native);
     if let Some(python) = python {
-        if options.pause == Pause::None {
+        if moment.pause == Pause::None {
             moment.torn_reads = torn(&problems);
         }
         about.python = Some(python.about());
-        python.join_threads(&taken.threads, &mut threads);
+        python.join_threads(&native, &mut threads);
         python.fill(&mut case);
     }
     about.moment = moment;
-    Ok(Case { about, accounting, mappings, threads, malloc: facts, problems, timings, ..case })
+    Case { about, accounting, mappings, threads, malloc: facts, problems, timings, ..case }
 }
 
 /// Observes what `/proc` alone tells of a process whose memory may not be read.

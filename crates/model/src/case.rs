@@ -84,8 +84,10 @@ impl TargetKind {
 pub struct About {
     /// Live, core or snapshot.
     pub kind: TargetKind,
-    /// Its number in our pid namespace.
+    /// Its number in our pid namespace; of a core the one that it states.
     pub pid: u32,
+    /// The core file or snapshot that was read, as it was named on the command line.
+    pub path: Option<String>,
     /// `/proc/PID/cmdline`, split.
     pub command: Vec<String>,
     /// Where `/proc/PID/exe` points.
@@ -102,6 +104,22 @@ pub struct About {
     pub cgroup: Option<CgroupFacts>,
     /// Why memory could not be read, where only `/proc` tells: a sentence.
     pub withheld: Option<String>,
+}
+
+impl About {
+    /// What to give memwhy to read the same thing again: the pid, or the path of a file.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.path {
+            None => self.pid.to_string(),
+            Some(path) if path.bytes().all(plain_in_a_shell) => path.clone(),
+            Some(path) => format!("'{}'", path.replace('\'', "'\\''")),
+        }
+    }
+}
+
+const fn plain_in_a_shell(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'+' | b':' | b',')
 }
 
 /// Which interpreter.

@@ -1,6 +1,7 @@
 //! Why can a target not be read, and what helps?
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A target could not be opened. Each kind has a cause and a way out.
@@ -49,6 +50,20 @@ pub enum OpenError {
         /// What helps.
         advice: String,
     },
+    /// The file is not a core that can be read.
+    NotACore {
+        /// The file asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The folder is not a snapshot that can be read.
+    NotASnapshot {
+        /// The folder asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It went away while it was read.
     Gone {
         /// The number asked for.
@@ -73,7 +88,9 @@ impl OpenError {
             | Self::IsThread { .. }
             | Self::KernelThread { .. }
             | Self::Not64Bit { .. }
-            | Self::OtherMachine { .. } => 3,
+            | Self::OtherMachine { .. }
+            | Self::NotACore { .. }
+            | Self::NotASnapshot { .. } => 3,
             Self::NotPermitted { .. } => 4,
             Self::Gone { .. } => 5,
             Self::TooSlow { .. } => 1,
@@ -99,6 +116,10 @@ impl OpenError {
             Self::TooSlow { pid, .. } => format!(
                 "`memwhy {pid} --max-pause 60s`, or without a stop: `memwhy {pid} --pause none`"
             ),
+            Self::NotACore { .. } => "a core comes from the kernel, from gdb's gcore or from \
+                 `memwhy core PID -o FILE`; compressed ones are read as they are"
+                .into(),
+            Self::NotASnapshot { .. } => "a snapshot is the folder that memwhy wrote".into(),
             Self::Gone { .. } => "start again with the pid of a process that lives on".into(),
         }
     }
@@ -123,6 +144,9 @@ impl fmt::Display for OpenError {
                 "copying process {pid} took more than --max-pause {} s; it was let go",
                 patience.as_secs_f64()
             ),
+            Self::NotACore { path, why } | Self::NotASnapshot { path, why } => {
+                write!(f, "{}: {why}", path.display())
+            }
             Self::Gone { pid } => write!(f, "process {pid} went away while it was read"),
         }
     }

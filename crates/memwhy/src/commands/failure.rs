@@ -1,5 +1,6 @@
 //! Why did a command fail, what is said then, and which exit status is that?
 
+use super::target::Place;
 use crate::OpenError;
 use std::fmt;
 use std::io;
@@ -10,8 +11,8 @@ use std::path::PathBuf;
 pub(super) enum Failure {
     /// The target could not be read.
     Open(OpenError),
-    /// It is a process, but not one of Python.
-    NotPython { pid: u32, why: String },
+    /// It could be read, but it is none of Python.
+    NotPython { place: Place, why: String },
     /// We could not write.
     Write { path: Option<PathBuf>, error: io::Error },
     /// Something else of ours, with what to try.
@@ -28,7 +29,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(error) => error.fmt(f),
-            Self::NotPython { pid, why } => write!(f, "process {pid}: {why}"),
+            Self::NotPython { place, why } => write!(f, "{place}: {why}"),
             Self::Write { path: Some(path), error } => {
                 write!(f, "cannot write {}: {error}", path.display())
             }
@@ -49,9 +50,14 @@ impl Failure {
         }
         let advice = match self {
             Self::Open(error) => error.advice(),
-            Self::NotPython { pid, .. } => format!(
+            Self::NotPython { place: Place::Process(pid), .. } => format!(
                 "`memwhy maps {pid}` and `memwhy malloc {pid}` read any process; `memwhy ps` lists \
                  the Python ones"
+            ),
+            Self::NotPython { place: Place::Core(path) | Place::Snapshot(path), .. } => format!(
+                "`memwhy maps {0}` and `memwhy malloc {0}` need no Python; `--exe` and \
+                 `--lib-root` say where the core's files are",
+                path.display()
             ),
             Self::Write { .. } => "choose another file with -o, or none".into(),
             Self::Other { advice, .. } => advice.clone(),

@@ -18,6 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use output::Out;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Exit status of a panic.
 pub const EXIT_BUG: u8 = 70;
@@ -68,8 +69,9 @@ commands! {
 #[command(
     version,
     arg_required_else_help = true,
-    override_usage = "memwhy PID [OPTIONS]\n       memwhy <COMMAND> [OPTIONS]",
-    after_help = "Exit status: 0 done; 1 memwhy failed; 2 bad arguments; 3 not a Python process; \
+    override_usage = "memwhy TARGET [OPTIONS]\n       memwhy <COMMAND> [OPTIONS]",
+    after_help = "TARGET is a pid, a core file, or a snapshot's folder.\n\n\
+                  Exit status: 0 done; 1 memwhy failed; 2 bad arguments; 3 not a Python process; \
                   4 not permitted (what /proc alone tells is printed); 5 the process went away; \
                   10 a --fail-on cause holds."
 )]
@@ -79,17 +81,19 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the command line; `memwhy 4711` is `memwhy explain 4711`.
+    /// Parses the command line; `memwhy 4711` and `memwhy FILE` are those of `explain`.
     #[must_use]
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Self {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-        let is_pid = |word: &OsString| {
-            word.to_str().is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit()))
+        let is_target = |word: &OsString| {
+            let pid = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit());
+            word.to_str().is_some_and(pid) || Path::new(word).exists()
         };
+        let first = arguments.get(1);
         let named = Self::command()
             .get_subcommands()
-            .any(|command| arguments.iter().skip(1).any(|word| *word == *command.get_name()));
-        if !named && arguments.iter().skip(1).any(is_pid) {
+            .any(|command| first.is_some_and(|word| *word == *command.get_name()));
+        if !named && arguments.iter().skip(1).any(is_target) {
             arguments.insert(1, "explain".into());
         }
         Self::parse_from(arguments)

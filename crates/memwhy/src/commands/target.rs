@@ -1,11 +1,12 @@
-//! Which process is it, and how is it to be read?
+//! Which target is it, and how is it to be read?
 
 use super::failure::Failure;
 use super::output::ColorChoice;
-use crate::{OpenError, Options};
+use crate::{CoreFiles, OpenError, Options};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,12 +22,61 @@ pub(super) enum PauseChoice {
     None,
 }
 
+/// Where a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A running process.
+    Process(u32),
+    /// A core file, compressed or not.
+    Core(PathBuf),
+    /// A folder that memwhy wrote.
+    Snapshot(PathBuf),
+}
+
+impl Place {
+    /// Tells by what is there: digits are a process, also where a file has such a name.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text
+                .parse()
+                .map(Self::Process)
+                .map_err(|_| "no process has that number".into());
+        }
+        let path = PathBuf::from(text);
+        let accepted = "a target is a pid, a core file, or a snapshot's folder";
+        match path.metadata() {
+            Ok(found) if found.is_dir() && path.join("case.json").is_file() => {
+                Ok(Self::Snapshot(path))
+            }
+            Ok(found) if found.is_dir() => Err(format!("{accepted}; this folder has no case.json")),
+            Ok(_) => Ok(Self::Core(path)),
+            Err(error) => Err(format!("{accepted}; as a file: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(pid) => write!(f, "process {pid}"),
+            Self::Core(path) => write!(f, "core {}", path.display()),
+            Self::Snapshot(path) => write!(f, "snapshot {}", path.display()),
+        }
+    }
+}
+
 /// A target and how to read it: what all reading commands share.
 #[derive(Debug, Args)]
 pub(super) struct Target {
-    /// Process to read
-    #[arg(value_name = "PID")]
-    pub(super) pid: u32,
+    /// What to read: a process, a core file, a snapshot's folder
+    #[arg(value_name = "TARGET", value_parser = Place::parse)]
+    pub(super) place: Place,
+    /// The program that wrote the core, where it is not at its path
+    #[arg(long, value_name = "FILE")]
+    exe: Option<PathBuf>,
+    /// Where the files of another machine are: DIR/usr/lib/… is looked at before /usr/lib/…
+    #[arg(long, value_name = "DIR")]
+    lib_root: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -56,12 +106,17 @@ impl Target {
             PauseChoice::None => Pause::None,
         };
         let options = Options { pause, max_pause: self.max_pause };
-        let observed = match crate::capture(self.pid, &options) {
-            Ok(case) => (case, None),
-            Err(error @ OpenError::NotPermitted { .. }) => {
-                (crate::from_proc(self.pid)?, Some(Failure::Open(error)))
-            }
-            Err(error) => return Err(error.into()),
+        let files = CoreFiles { exe: self.exe.clone(), lib_root: self.lib_root.clone() };
+        let observed = match &self.place {
+            Place::Process(pid) => match crate::capture(*pid, &options) {
+                Ok(case) => (case, None),
+                Err(error @ OpenError::NotPermitted { .. }) => {
+                    (crate::from_proc(*pid)?, Some(Failure::Open(error)))
+                }
+                Err(error) => return Err(error.into()),
+            },
+            Place::Core(path) => (crate::open_core(path, &files)?, None),
+            Place::Snapshot(path) => (crate::open_snapshot(path)?, None),
         };
         if self.verbose {
             let (used, peak) = memwhy_target::sys::resources::used_by_us();
@@ -83,7 +138,7 @@ impl Target {
                     .then(|| examples.first().cloned())?
             });
             let why = refusal.unwrap_or_else(|| "it has no Python interpreter".into());
-            return Err(Failure::NotPython { pid: self.pid, why });
+            return Err(Failure::NotPython { place: self.place.clone(), why });
         }
         Ok((case, failure))
     }
@@ -118,8 +173,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{Place, duration};
+    use std::path::PathBuf;
     use std::time::Duration;
+
+    #[test]
+    fn a_target_is_told_by_what_is_there() {
+        assert_eq!(Place::parse("4711"), Ok(Place::Process(4711)));
+        assert!(Place::parse("99999999999").is_err());
+        let here = env!("CARGO_MANIFEST_DIR");
+        let file = format!("{here}/Cargo.toml");
+        assert_eq!(Place::parse(&file), Ok(Place::Core(PathBuf::from(&file))));
+        let folder = Place::parse(here).expect_err("no snapshot");
+        assert!(folder.contains("case.json"), "{folder}");
+        let nothing = Place::parse("no/such/file").expect_err("nothing there");
+        assert!(nothing.contains("a pid, a core file, or a snapshot's folder"), "{nothing}");
+    }
 
     #[test]
     fn times_have_a_unit() {

@@ -83,7 +83,7 @@ fn fill(
     glibc: &GlibcFacts,
     kept: &Retained,
 ) {
-    let pid = ask.about.pid;
+    let pid = ask.about.target();
     let exact = walk_is_exact(malloc);
     let trust = if exact { Trust::Target } else { Trust::Table };
     finding.saw(
@@ -231,7 +231,7 @@ fn object_at(heap: &HeapGraph, memory: Addr) -> Option<ObjectId> {
 }
 
 fn remedies(ask: &Ask<'_>, glibc: &GlibcFacts, kept: &Retained) -> Vec<Remedy> {
-    let (rss, pid) = (ask.rss(), ask.about.pid);
+    let (rss, pid) = (ask.rss(), ask.about.target());
     let measured = kept.class.measured();
     let trimmed = rss.minus(kept.returns);
     let figures = |after: &str| {

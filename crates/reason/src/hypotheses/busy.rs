@@ -70,7 +70,7 @@ impl Hypothesis for Busy {
                     thread.name,
                     percent(thread.cpu_share)
                 ),
-                format!("memwhy stacks {}", ask.about.pid),
+                format!("memwhy stacks {}", ask.about.target()),
             );
         }
         finding

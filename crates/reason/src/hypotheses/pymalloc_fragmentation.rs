@@ -54,7 +54,7 @@ impl Hypothesis for PymallocFragmentation {
 }
 
 fn fill(finding: &mut Finding, ask: &Ask<'_>, pymalloc: &PymallocFacts, free: Bytes) {
-    let (rss, pid) = (ask.rss(), ask.about.pid);
+    let (rss, pid) = (ask.rss(), ask.about.target());
     let trust = ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
     let (sparse, live) = pymalloc.sparse_arenas;
     let check = "python -c 'import sys; sys._debugmallocstats()' shows the same table";

@@ -78,7 +78,7 @@ impl Hypothesis for PythonObjects {
 
 /// Fills in a finding that holds.
 fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Holder>) {
-    let (rss, pid) = (ask.rss(), ask.about.pid);
+    let (rss, pid) = (ask.rss(), ask.about.target());
     let trust = ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
     let text = ask.get::<Program>();
     let types = ask.get::<Histogram>();

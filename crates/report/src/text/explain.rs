@@ -225,7 +225,7 @@ fn next(case: &Case, verdict: &Verdict) -> String {
             Some(_) | None => &["maps", "heap", "malloc"],
         }
     };
-    let pid = case.about.pid;
+    let pid = case.about.target();
     let commands: Vec<String> = commands.iter().map(|c| format!("memwhy {c} {pid}")).collect();
     commands.join(" · ")
 }

@@ -21,7 +21,7 @@ use memwhy_model::{About, Case, Pause, TargetKind};
 /// `memwhy 4711  gunicorn: worker [app]  CPython 3.11.2  up 3d4h  paused 14 ms`.
 fn header(case: &Case) -> Block {
     let about = &case.about;
-    let mut parts = vec![format!("memwhy {}", about.pid), name(about)];
+    let mut parts = vec![format!("memwhy {}", about.target()), name(about)];
     parts.push(about.python.as_ref().map_or_else(
         || match about.withheld {
             Some(_) => "memory not read".to_owned(),

@@ -45,7 +45,8 @@ impl Mapping {
     /// Whether it is memory without a file: the kernel's special pages are not.
     #[must_use]
     pub fn anonymous(&self) -> bool {
-        self.inode == 0 && !matches!(self.facts.name.as_str(), "[vdso]" | "[vvar]" | "[vsyscall]")
+        let special = matches!(self.facts.name.as_str(), "[vdso]" | "[vvar]" | "[vsyscall]");
+        !self.facts.file && !self.facts.shmem && !special
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`View`] never makes the kernel bring a page in: memory is read where pages are present, and
 //! pages of files are read from the files, which `/proc/PID/map_files` reaches in any container.
 
+use crate::captured::Captured;
 use crate::live::maps::{Mapping, Maps};
 use crate::live::process::Process;
 use crate::memory::{Fault, FaultKind, Memory};
@@ -18,26 +19,33 @@ type FileKey = (String, u64);
 /// The memory of a process through its present pages and its files.
 #[derive(Debug)]
 pub struct View {
-    process: Process,
+    source: Source,
     maps: Maps,
     pages: Residency,
     /// Opened once each, by device and inode; `None` where that failed.
     files: Mutex<HashMap<FileKey, Option<Arc<File>>>>,
-    /// A copy of what could change, which is then read instead of the process.
-    captured: Option<crate::Captured>,
+}
+
+/// Where the bytes come from.
+#[derive(Debug)]
+enum Source {
+    /// The process as it is now.
+    Live(Process),
+    /// A copy of what could change in the process, which is then read instead of it.
+    Copy(Process, Captured),
 }
 
 impl View {
     /// Looks at `process` through the mappings and pages that it had a moment ago.
     #[must_use]
     pub fn live(process: Process, maps: Maps, pages: Residency) -> Self {
-        Self { process, maps, pages, files: Mutex::default(), captured: None }
+        Self { source: Source::Live(process), maps, pages, files: Mutex::default() }
     }
 
     /// Looks at a copy, and at the process's files where the copy has nothing.
     #[must_use]
-    pub fn of_copy(process: Process, maps: Maps, pages: Residency, copy: crate::Captured) -> Self {
-        Self { captured: Some(copy), ..Self::live(process, maps, pages) }
+    pub fn of_copy(process: Process, maps: Maps, pages: Residency, copy: Captured) -> Self {
+        Self { source: Source::Copy(process, copy), maps, pages, files: Mutex::default() }
     }
 
     /// The mappings.
@@ -50,12 +58,6 @@ impl View {
     #[must_use]
     pub const fn pages(&self) -> &Residency {
         &self.pages
-    }
-
-    /// The process.
-    #[must_use]
-    pub const fn process(&self) -> &Process {
-        &self.process
     }
 
     /// Opens the very file that is mapped, also if it was deleted or lies in another container.
@@ -72,12 +74,13 @@ impl View {
     fn open(&self, mapping: &Mapping) -> Option<File> {
         // map_files needs a capability that an ordinary user lacks; the path through the target's
         // root is then as good, if the inode there is still the one that is mapped.
-        let exact = self.process.path("map_files").join(mapping.range().to_string());
+        let (Source::Live(process) | Source::Copy(process, _)) = &self.source;
+        let exact = process.path("map_files").join(mapping.range().to_string());
         if let Ok(file) = File::open(exact) {
             return Some(file);
         }
         let path = mapping.facts.name.trim_start_matches('/');
-        let file = File::open(self.process.path("root").join(path)).ok()?;
+        let file = File::open(process.path("root").join(path)).ok()?;
         (file.metadata().ok()?.ino() == mapping.inode).then_some(file)
     }
 
@@ -86,10 +89,11 @@ impl View {
         let state = self.pages.state(addr);
         match state {
             Some(PageState::Anon | PageState::Zero) => {
-                if let Some(copy) = &self.captured {
-                    return copy.read(addr, buf);
-                }
-                match process_vm::read(self.process.pid, addr.0, buf) {
+                let process = match &self.source {
+                    Source::Copy(_, copy) => return copy.read(addr, buf),
+                    Source::Live(process) => process,
+                };
+                match process_vm::read(process.pid, addr.0, buf) {
                     Ok(n) if n == buf.len() => Ok(()),
                     Ok(_) => Err(fault(FaultKind::Unmapped)),
                     Err(error) => Err(fault(match error.raw_os_error() {
@@ -104,7 +108,7 @@ impl View {
                 // Anonymous memory that was never touched is zero for whoever looks; smaps tells
                 // it from memory that was swapped out. (A view without a copy has no smaps.)
                 let untouched = state.is_none()
-                    && self.captured.is_some()
+                    && matches!(self.source, Source::Copy(..))
                     && mapping.anonymous()
                     && mapping.private()
                     && mapping.readable()
@@ -124,7 +128,7 @@ impl View {
 impl Memory for View {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
         // One piece a page run: neighbours may come from different places.
-        if let Some(copy) = &self.captured
+        if let Source::Copy(_, copy) = &self.source
             && copy.read(addr, buf).is_ok()
         {
             return Ok(());
