@@ -7,8 +7,9 @@ use super::tables::{
     gc_generation, gc_head, gc_state, generator, gil_state, heap_type, instance, int_object,
     interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache, lru_link,
     method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial, pool_header,
-    property, rlock, runtime_state, set_entry, set_object, stack_chunk, string_io, task,
-    thread_state, traceback, tuple_object, type_object, unicode_object, var_object, weak_reference,
+    property, rlock, runtime_state, set_entry, set_object, simple_queue, stack_chunk, string_io,
+    task, thread_handle, thread_state, traceback, tuple_object, type_object, unicode_object,
+    var_object, wait_entry, weak_reference,
 };
 use super::{
     ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, facts, trust,
@@ -120,6 +121,12 @@ pub struct Layouts {
     pub lock: Option<lock::Lock>,
     /// A `threading.RLock`, 3.x.
     pub rlock: Option<rlock::RLock>,
+    /// A `queue.SimpleQueue`.
+    pub simple_queue: Option<simple_queue::SimpleQueue>,
+    /// What `Thread.join` waits for, 3.13.
+    pub thread_handle: Option<thread_handle::ThreadHandle>,
+    /// A parked thread, 3.13.
+    pub wait_entry: Option<wait_entry::WaitEntry>,
     /// An `asyncio.Task`, 3.x.
     pub task: Option<task::Task>,
     /// What all interpreters share, 3.7.
@@ -224,6 +231,9 @@ impl Layouts {
             string_io: optional(&string_io::STRING_IO, build),
             lock: optional(&lock::LOCK, build),
             rlock: optional(&rlock::RLOCK, build),
+            simple_queue: optional(&simple_queue::SIMPLE_QUEUE, build),
+            thread_handle: optional(&thread_handle::THREAD_HANDLE, build),
+            wait_entry: optional(&wait_entry::WAIT_ENTRY, build),
             task: optional(&task::TASK, build),
             runtime_state: optional(&runtime_state::RUNTIME_STATE, build),
             interpreter_state: required(&interpreter_state::INTERPRETER_STATE, build)?,
@@ -333,6 +343,15 @@ impl Layouts {
             hand_out(layout, visit);
         }
         if let Some(layout) = &mut self.rlock {
+            hand_out(layout, visit);
+        }
+        if let Some(layout) = &mut self.simple_queue {
+            hand_out(layout, visit);
+        }
+        if let Some(layout) = &mut self.thread_handle {
+            hand_out(layout, visit);
+        }
+        if let Some(layout) = &mut self.wait_entry {
             hand_out(layout, visit);
         }
         if let Some(layout) = &mut self.task {

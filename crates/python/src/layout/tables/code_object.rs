@@ -36,6 +36,8 @@ pub struct CodeObject {
     pub nlocals: Field<i32>,
     /// Depth of the value stack.
     pub stacksize: Field<i32>,
+    /// Which bytecode lies in a `with` or `try`, a bytes object, 3.11.
+    pub exceptiontable: Option<Field<Ptr>>,
     /// `CO_*`.
     pub flags: Field<i32>,
     /// Which bytecode belongs to which line.
@@ -121,6 +123,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 16),
             nlocals: at("co_nlocals", 20),
             stacksize: at("co_stacksize", 24),
+            exceptiontable: None,
             flags: at("co_flags", 28),
             lines: LineTable::Unsigned(at("co_lnotab", 104)),
             bytecode: Bytecode::Object(at("co_code", 32)),
@@ -149,6 +152,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 16),
             nlocals: at("co_nlocals", 24),
             stacksize: at("co_stacksize", 28),
+            exceptiontable: None,
             flags: at("co_flags", 32),
             lines: LineTable::Signed(at("co_lnotab", 112)),
             bytecode: Bytecode::Object(at("co_code", 40)),
@@ -177,6 +181,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 16),
             nlocals: at("co_nlocals", 28),
             stacksize: at("co_stacksize", 32),
+            exceptiontable: None,
             flags: at("co_flags", 36),
             lines: LineTable::Signed(at("co_lnotab", 120)),
             bytecode: Bytecode::Object(at("co_code", 48)),
@@ -205,6 +210,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 16),
             nlocals: at("co_nlocals", 28),
             stacksize: at("co_stacksize", 32),
+            exceptiontable: None,
             flags: at("co_flags", 36),
             lines: LineTable::Ranges(at("co_linetable", 120)),
             bytecode: Bytecode::Object(at("co_code", 48)),
@@ -233,6 +239,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 56),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 68),
+            exceptiontable: Some(at("co_exceptiontable", 40)),
             flags: at("co_flags", 48),
             lines: LineTable::Locations(at("co_linetable", 136)),
             bytecode: Bytecode::Inside { adaptive: at("co_code_adaptive", 184), tlbc: None },
@@ -261,6 +268,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 52),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
+            exceptiontable: Some(at("co_exceptiontable", 40)),
             flags: at("co_flags", 48),
             lines: LineTable::Locations(at("co_linetable", 136)),
             bytecode: Bytecode::Inside { adaptive: at("co_code_adaptive", 192), tlbc: None },
@@ -289,6 +297,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 52),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
+            exceptiontable: Some(at("co_exceptiontable", 40)),
             flags: at("co_flags", 48),
             lines: LineTable::Locations(at("co_linetable", 136)),
             bytecode: Bytecode::Inside { adaptive: at("co_code_adaptive", 200), tlbc: None },
@@ -317,6 +326,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 52),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
+            exceptiontable: Some(at("co_exceptiontable", 40)),
             flags: at("co_flags", 48),
             lines: LineTable::Locations(at("co_linetable", 136)),
             bytecode: Bytecode::Inside { adaptive: at("co_code_adaptive", 208), tlbc: None },
@@ -345,6 +355,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 68),
             nlocals: at("co_nlocals", 96),
             stacksize: at("co_stacksize", 80),
+            exceptiontable: Some(at("co_exceptiontable", 56)),
             flags: at("co_flags", 64),
             lines: LineTable::Locations(at("co_linetable", 152)),
             bytecode: Bytecode::Inside { adaptive: at("co_code_adaptive", 216), tlbc: None },
@@ -373,6 +384,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             argcount: at("co_argcount", 68),
             nlocals: at("co_nlocals", 96),
             stacksize: at("co_stacksize", 80),
+            exceptiontable: Some(at("co_exceptiontable", 56)),
             flags: at("co_flags", 64),
             lines: LineTable::Locations(at("co_linetable", 152)),
             bytecode: Bytecode::Inside {
@@ -410,6 +422,7 @@ impl Shape for CodeObject {
         self.argcount.visit_in(of, visit);
         self.nlocals.visit_in(of, visit);
         self.stacksize.visit_in(of, visit);
+        self.exceptiontable.visit_in(of, visit);
         self.flags.visit_in(of, visit);
         match &mut self.lines {
             LineTable::Locations(field)

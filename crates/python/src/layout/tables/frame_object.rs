@@ -3,6 +3,7 @@
 //! | since | what changed |
 //! |-------|--------------|
 //! | 2.7   | every call has one |
+//! | 3.6   | the open blocks moved |
 //! | 3.10  | `f_lasti` counts instructions, no longer bytes |
 //! | 3.11  | made on demand, it points at a `_PyInterpreterFrame` or contains it |
 //!
@@ -22,8 +23,19 @@ pub struct FrameObject {
     pub lineno: Field<i32>,
     /// Where the call is.
     pub content: FrameContent,
+    /// Which blocks (`with`, `try`, loops) are open; from 3.11 on the code tells.
+    pub blocks: Option<Blocks>,
     /// Bytes of bytecode that one step of `lasti` stands for.
     pub lasti_unit: i32,
+}
+
+/// Which blocks are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// How many.
+    pub iblock: Field<i32>,
+    /// Each of them, [`BLOCK_SIZE`] bytes, the outermost first.
+    pub blockstack: Field<Inline>,
 }
 
 /// Where the call is.
@@ -59,6 +71,11 @@ pub enum FrameContent {
     },
 }
 
+/// Bytes of a `PyTryBlock`: three `int`.
+pub const BLOCK_SIZE: u64 = 12;
+/// Where in it `b_level` is: how deep the value stack was when the block was opened.
+pub const BLOCK_LEVEL: u64 = 8;
+
 /// Every layout of the struct, oldest first.
 pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
     Row {
@@ -79,6 +96,35 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 stackdepth: None,
                 localsplus: at("f_localsplus", 376),
             },
+            blocks: Some(Blocks {
+                iblock: at("f_iblock", 128),
+                blockstack: at("f_blockstack", 132),
+            }),
+            lasti_unit: 1,
+        },
+    },
+    Row {
+        since: v3(6),
+        free_threaded: false,
+        layout: FrameObject {
+            size: 384,
+            back: at("f_back", 24),
+            lineno: at("f_lineno", 124),
+            content: FrameContent::Here {
+                code: at("f_code", 32),
+                globals: at("f_globals", 48),
+                builtins: at("f_builtins", 40),
+                locals: at("f_locals", 56),
+                lasti: at("f_lasti", 120),
+                valuestack: at("f_valuestack", 64),
+                stacktop: Some(at("f_stacktop", 72)),
+                stackdepth: None,
+                localsplus: at("f_localsplus", 376),
+            },
+            blocks: Some(Blocks {
+                iblock: at("f_iblock", 128),
+                blockstack: at("f_blockstack", 136),
+            }),
             lasti_unit: 1,
         },
     },
@@ -100,6 +146,10 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 stackdepth: None,
                 localsplus: at("f_localsplus", 360),
             },
+            blocks: Some(Blocks {
+                iblock: at("f_iblock", 112),
+                blockstack: at("f_blockstack", 120),
+            }),
             lasti_unit: 1,
         },
     },
@@ -121,6 +171,10 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 stackdepth: Some(at("f_stackdepth", 80)),
                 localsplus: at("f_localsplus", 352),
             },
+            blocks: Some(Blocks {
+                iblock: at("f_iblock", 104),
+                blockstack: at("f_blockstack", 112),
+            }),
             lasti_unit: 2,
         },
     },
@@ -135,6 +189,7 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 frame: at("f_frame", 24),
                 own: at("_f_frame_data", 48),
             },
+            blocks: None,
             lasti_unit: 2,
         },
     },
@@ -149,6 +204,7 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 frame: at("f_frame", 24),
                 own: at("_f_frame_data", 64),
             },
+            blocks: None,
             lasti_unit: 2,
         },
     },
@@ -163,6 +219,7 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 frame: at("f_frame", 24),
                 own: at("_f_frame_data", 72),
             },
+            blocks: None,
             lasti_unit: 2,
         },
     },
@@ -177,6 +234,7 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 frame: at("f_frame", 40),
                 own: at("_f_frame_data", 80),
             },
+            blocks: None,
             lasti_unit: 2,
         },
     },
@@ -191,6 +249,7 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 frame: at("f_frame", 40),
                 own: at("_f_frame_data", 88),
             },
+            blocks: None,
             lasti_unit: 2,
         },
     },
@@ -207,6 +266,10 @@ impl Shape for FrameObject {
         let of = "_frame";
         self.back.visit_in(of, visit);
         self.lineno.visit_in(of, visit);
+        if let Some(blocks) = &mut self.blocks {
+            blocks.iblock.visit_in(of, visit);
+            blocks.blockstack.visit_in(of, visit);
+        }
         match &mut self.content {
             FrameContent::Here {
                 code,

@@ -66,13 +66,19 @@ impl Shape for Lock {
 
     fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
         let of = "lockobject";
-        match &mut self.state {
-            LockState::Mutex(field) => field.visit_in(of, visit),
-            LockState::Flag { semaphore, locked } => {
+        self.state.visit_in(of, visit);
+    }
+}
+
+impl Member for LockState {
+    fn visit_in(&mut self, of: &'static str, visit: &mut dyn FnMut(Spot<'_>)) {
+        match self {
+            Self::Mutex(field) => field.visit_in(of, visit),
+            Self::Flag { semaphore, locked } => {
                 semaphore.visit_in(of, visit);
                 locked.visit_in(of, visit);
             }
-            LockState::Semaphore(field) => field.visit_in(of, visit),
+            Self::Semaphore(field) => field.visit_in(of, visit),
         }
     }
 }

@@ -53,15 +53,18 @@ pub mod rlock;
 pub mod runtime_state;
 pub mod set_entry;
 pub mod set_object;
+pub mod simple_queue;
 pub mod stack_chunk;
 pub mod string_io;
 pub mod task;
+pub mod thread_handle;
 pub mod thread_state;
 pub mod traceback;
 pub mod tuple_object;
 pub mod type_object;
 pub mod unicode_object;
 pub mod var_object;
+pub mod wait_entry;
 pub mod weak_reference;
 
 /// Every table, for the tests and for `cargo xtask layout`.
@@ -115,14 +118,17 @@ pub const ALL: &[&dyn AnyTable] = &[
     &runtime_state::RUNTIME_STATE,
     &set_entry::SET_ENTRY,
     &set_object::SET_OBJECT,
+    &simple_queue::SIMPLE_QUEUE,
     &stack_chunk::STACK_CHUNK,
     &string_io::STRING_IO,
     &task::TASK,
+    &thread_handle::THREAD_HANDLE,
     &thread_state::THREAD_STATE,
     &traceback::TRACEBACK,
     &tuple_object::TUPLE_OBJECT,
     &type_object::TYPE_OBJECT,
     &unicode_object::UNICODE_OBJECT,
     &var_object::VAR_OBJECT,
+    &wait_entry::WAIT_ENTRY,
     &weak_reference::WEAK_REFERENCE,
 ];

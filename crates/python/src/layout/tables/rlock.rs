@@ -4,6 +4,7 @@
 //!
 //! Source: `Modules/_threadmodule.c`.
 
+use super::lock::LockState;
 use crate::layout::{Field, Member, Row, Shape, Spot, Table, at};
 use crate::version::v3;
 
@@ -12,6 +13,8 @@ use crate::version::v3;
 pub struct RLock {
     /// `sizeof`.
     pub size: u64,
+    /// Whether it is held.
+    pub state: LockState,
     /// The thread that holds it, as `thread_id`.
     pub owner: Field<u64>,
     /// How often it holds it.
@@ -27,6 +30,7 @@ pub const RLOCK: Table<RLock> = Table(&[
         free_threaded: false,
         layout: RLock {
             size: 48,
+            state: LockState::Semaphore(at("rlock_lock", 16)),
             owner: at("rlock_owner", 24),
             count: at("rlock_count", 32),
             held_once: 1,
@@ -37,6 +41,7 @@ pub const RLOCK: Table<RLock> = Table(&[
         free_threaded: false,
         layout: RLock {
             size: 40,
+            state: LockState::Mutex(at("lock.mutex", 16)),
             owner: at("lock.thread", 24),
             count: at("lock.level", 32),
             held_once: 0,
@@ -47,6 +52,7 @@ pub const RLOCK: Table<RLock> = Table(&[
         free_threaded: true,
         layout: RLock {
             size: 64,
+            state: LockState::Semaphore(at("rlock_lock", 32)),
             owner: at("rlock_owner", 40),
             count: at("rlock_count", 48),
             held_once: 1,
@@ -57,6 +63,7 @@ pub const RLOCK: Table<RLock> = Table(&[
         free_threaded: true,
         layout: RLock {
             size: 56,
+            state: LockState::Mutex(at("lock.mutex", 32)),
             owner: at("lock.thread", 40),
             count: at("lock.level", 48),
             held_once: 0,
@@ -73,6 +80,7 @@ impl Shape for RLock {
 
     fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
         let of = "rlockobject";
+        self.state.visit_in(of, visit);
         self.owner.visit_in(of, visit);
         self.count.visit_in(of, visit);
     }
