@@ -3,7 +3,10 @@
 //! A [`Case`] is the waist of memwhy: left of it targets are read, right of it nothing is. Whoever
 //! has a case can reason about it without the process.
 
-use crate::{Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, Owner, Problems, Trust};
+use crate::{
+    Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, LockFacts, Owner, Problems, TaskFacts,
+    Trust, Wait,
+};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,6 +31,10 @@ pub struct Case {
     pub details: Option<Arc<dyn Details>>,
     /// Every thread, the main thread first.
     pub threads: Vec<ThreadFacts>,
+    /// Every lock, and what else threads wait for.
+    pub locks: Vec<LockFacts>,
+    /// Every asyncio task and greenlet.
+    pub tasks: Vec<TaskFacts>,
     /// What the C allocator says and what the walk of it found.
     pub malloc: Option<MallocFacts>,
     /// The same of CPython's small-object allocator.
@@ -277,6 +284,8 @@ pub struct ThreadFacts {
     pub is_python: bool,
     /// Whether it holds the GIL.
     pub holds_gil: bool,
+    /// What it waits for, where that is known.
+    pub waits: Option<Wait>,
     /// Python frames, the innermost first.
     pub frames: Vec<Frame>,
 }

@@ -8,6 +8,7 @@
 //! * [`Trust`]: how we know a fact; [`Problems`]: what could not be read, counted;
 //! * [`Owner`], [`Partition`], [`Accounting`]: who has each resident byte;
 //! * [`HeapGraph`]: the Python objects, as columns; [`Details`]: one of them, up close;
+//! * [`LockFacts`], [`TaskFacts`]: who waits for what;
 //! * [`Case`]: everything observed about one process at one moment.
 //!
 //! The crate knows nobody: no process, no file, no format.
@@ -18,9 +19,11 @@ pub mod bytes;
 pub mod case;
 pub mod details;
 pub mod heap;
+pub mod locks;
 pub mod partition;
 pub mod problem;
 pub mod residency;
+pub mod tasks;
 pub mod trust;
 
 pub use addr::{Addr, AddrRange};
@@ -32,7 +35,11 @@ pub use case::{
 };
 pub use details::{Details, Label};
 pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow};
+pub use locks::{
+    AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
+};
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
+pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};
 pub use trust::Trust;
