@@ -13,6 +13,7 @@ use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
 use memwhy_target::{Access, Capture, OpenError, Process, Thread, View};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How to capture.
@@ -79,7 +80,8 @@ pub fn open_snapshot(path: &Path) -> Result<Case, OpenError> {
 /// case then has no heap, and says why among its problems.
 fn observe(taken: Capture, mut about: About) -> Case {
     let Capture { view, threads: native, mut moment, mut problems, mut timings } = taken;
-    let view = &view;
+    let kept = Arc::new(view);
+    let view = &*kept;
     let mut clock = Clock::new();
     let images = Images::of(view);
     timings.push(clock.lap("images"));
@@ -130,7 +132,7 @@ fn observe(taken: Capture, mut about: About) -> Case {
         }
         about.python = Some(python.about());
         python.join_threads(&native, &mut threads);
-        python.fill(&mut case);
+        python.fill(Arc::clone(&kept), &mut case);
     }
     about.moment = moment;
     Case { about, accounting, mappings, threads, malloc: facts, problems, timings, ..case }

@@ -24,6 +24,12 @@ pub trait Details: fmt::Debug + Send + Sync {
         self.labels(heap, object).into_iter().nth(reference)
     }
 
+    /// The names of the variables of outer functions that a function captured, in the order of the
+    /// cells in its `__closure__`; empty where they cannot be told.
+    fn captured(&self, _heap: &HeapGraph, _function: ObjectId) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Its reference count as it stands in memory; `None` for immortal objects and where the build
     /// has no single count.
     fn reference_count(&self, heap: &HeapGraph, object: ObjectId) -> Option<u64>;

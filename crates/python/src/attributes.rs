@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 256;
 
 /// Where the attributes of an instance are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Nowhere,
     Dict(Addr),
     /// An array of values, in the order of the keys that the class shares.
@@ -69,7 +69,12 @@ pub fn get(
     Ok(found.into_iter().find(named).map(|(_, value)| value))
 }
 
-fn place(memory: &dyn Memory, layouts: &Layouts, object: Addr, ty: Addr) -> Result<Place, Fault> {
+pub(crate) fn place(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    object: Addr,
+    ty: Addr,
+) -> Result<Place, Fault> {
     let fields = &layouts.type_object;
     let flags = fields.tp_flags.read(memory, ty)?;
     let dict_at = |at: Addr| memory.ptr(at).map(|dict| dict.map_or(Place::Nowhere, Place::Dict));

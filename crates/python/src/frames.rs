@@ -277,7 +277,7 @@ impl<'a> Stacks<'a> {
         })
     }
 
-    fn variables(&self, code: Addr) -> Result<Vec<(String, bool)>, Fault> {
+    pub(crate) fn variables(&self, code: Addr) -> Result<Vec<(String, bool)>, Fault> {
         let memory = self.memory;
         match self.layouts.code_object.variables {
             Variables::Together { names, kinds, .. } => {

@@ -21,6 +21,7 @@
 
 pub mod alloc;
 pub mod attributes;
+pub mod details;
 pub mod dict;
 pub mod find;
 pub mod frames;
@@ -28,6 +29,7 @@ pub mod gc;
 pub mod heap;
 pub mod int;
 pub mod kinds;
+mod labels;
 pub mod layout;
 pub mod lines;
 pub mod object;

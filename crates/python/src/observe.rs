@@ -1,6 +1,7 @@
 //! Everything of one Python process: found, walked, and turned into the facts of a case.
 
 use crate::alloc::pymalloc::{self, Pymalloc};
+use crate::details::Details;
 use crate::find::{self, Interpreter, Refusal};
 use crate::frames::Stacks;
 use crate::heap::{self, Heap, Places};
@@ -16,6 +17,7 @@ use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_target::{Memory, Thread, View};
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// Chunks of the stack that Python frames lie on, of one thread.
 const MOST_STACK_CHUNKS: usize = 1 << 16;
@@ -223,8 +225,11 @@ impl Python {
         }
     }
 
-    /// Moves the facts into a case.
-    pub fn fill(self, case: &mut Case) {
+    /// Moves the facts into a case; `view` is kept for as long as the case is, to look at single
+    /// objects.
+    pub fn fill(self, view: Arc<View>, case: &mut Case) {
+        let details = Details::new(view, &self.interpreter.layouts, self.heap.types);
+        case.details = Some(Arc::new(details));
         case.heap = Some(self.heap.graph);
         case.pymalloc = Some(self.pymalloc.facts);
         case.gc = self.gc;
