@@ -4,8 +4,8 @@
 //! has a case can reason about it without the process.
 
 use crate::{
-    Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, LockFacts, Owner, Problems, TaskFacts,
-    Trust, Wait,
+    Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, LockFacts, ObjectId, Owner, Problems,
+    TaskFacts, Trust, Wait,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -460,18 +460,41 @@ pub struct PymallocClass {
 /// The cyclic garbage collector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcFacts {
-    /// `gc.isenabled()`.
-    pub enabled: bool,
+    /// `gc.isenabled()`; `None` where the build does not tell where it keeps that.
+    pub enabled: Option<bool>,
     /// Whether a collection was going on.
     pub collecting: bool,
     /// `gc.get_threshold()`, as many as the version has.
     pub thresholds: Vec<i64>,
     /// `gc.get_count()`.
     pub counts: Vec<i64>,
+    /// `gc.get_debug()`.
+    pub debug: GcDebug,
+    /// Objects on the list of each generation, the youngest first; empty where lists are not used.
+    pub generations: Vec<u64>,
+    /// What `gc.freeze` put aside, `gc.get_freeze_count()`.
+    pub frozen: Option<u64>,
+    /// The list `gc.garbage`, if one was ever made: what the collector found and does not free.
+    pub garbage: Option<ObjectId>,
     /// Objects with the tracked mark.
     pub tracked: u64,
     /// Whether the lists of the collector agree with the objects found, as far as looked.
     pub lists_agree: Option<bool>,
+}
+
+/// What `gc.set_debug` was told, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcDebug(pub i32);
+
+impl GcDebug {
+    /// `gc.DEBUG_SAVEALL`: everything that would be freed goes to `gc.garbage` instead.
+    pub const SAVEALL: Self = Self(1 << 5);
+
+    /// Whether all of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 /// How long one phase took.

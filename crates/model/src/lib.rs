@@ -29,12 +29,14 @@ pub mod trust;
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
-    About, ArenaFacts, Case, CgroupFacts, Frame, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
-    MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
-    ThreadFacts, ThreadState, Timing,
+    About, ArenaFacts, Case, CgroupFacts, Frame, GcDebug, GcFacts, GlibcFacts, Mallinfo,
+    MallocFacts, MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout,
+    TargetKind, ThreadFacts, ThreadState, Timing,
 };
 pub use details::{Details, Label};
-pub use heap::{Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow};
+pub use heap::{
+    Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
+};
 pub use locks::{
     AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
 };

@@ -4,7 +4,9 @@ use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Mapping, View};
 use object::elf::{PF_W, PT_LOAD};
 use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache};
+use object::{
+    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, SymbolKind,
+};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -50,6 +52,12 @@ impl Images {
     #[must_use]
     pub fn by_name(&self, wanted: impl Fn(&str) -> bool) -> Option<&Image> {
         self.0.iter().find(|image| wanted(image.file_name()))
+    }
+
+    /// The image of the file at `path`, as the process sees it.
+    #[must_use]
+    pub fn by_path(&self, path: &str) -> Option<&Image> {
+        self.0.iter().find(|image| image.path == path)
     }
 
     /// The first image that exports `symbol`, with its address.
@@ -138,6 +146,24 @@ impl Image {
                 })?;
                 Some(self.place(symbol.address()))
             })
+        })
+    }
+
+    /// Where the variable `name` that is local to the source file `file` is, if the image was not
+    /// stripped. Names like `debug` are found in many files.
+    #[must_use]
+    pub fn local_symbol(&self, file: &str, name: &str) -> Option<Addr> {
+        self.with_elf(|elf| {
+            let mut inside = false;
+            for symbol in elf.symbols() {
+                let its_name = symbol.name_bytes().unwrap_or_default();
+                if symbol.kind() == SymbolKind::File {
+                    inside = its_name == file.as_bytes();
+                } else if inside && symbol.is_local() && its_name == name.as_bytes() {
+                    return Some(self.place(symbol.address()));
+                }
+            }
+            None
         })
     }
 

@@ -9,13 +9,12 @@ use crate::alloc::debug;
 use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
 use crate::kinds;
-use crate::layout::tables::object::Refcount;
+use crate::layout::tables::object::{Count, Refcount};
 use crate::layout::{Layouts, NumberBlocks, TypeFlags};
 use crate::object::Object;
 use crate::types::{TypeInfo, Types};
 use memwhy_model::{
     Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems, TypeId,
-    TypeRow,
 };
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_target::{MAX_READ, Memory, MemoryExt, View};
@@ -24,6 +23,10 @@ use std::collections::hash_map::Entry;
 
 /// Bytes of an object that are read at once; the fields of larger ones are read when asked for.
 const HEAD: usize = 512;
+
+/// `_Py_REF_DEFERRED` (without GIL) is an eighth of what a count can be: objects that have it are
+/// referred to by frames that do not count.
+const DEFERRED: u64 = 1 << 58;
 
 /// Where images that are not position-independent begin. Smaller counts are no addresses, and
 /// larger ones are rarely counts.
@@ -111,17 +114,6 @@ pub fn walk(
 }
 
 impl Heap {
-    /// The rows of the graph's types, their sums still empty.
-    #[must_use]
-    pub fn rows(&self) -> Vec<TypeRow> {
-        let row = |info: &TypeInfo| TypeRow {
-            addr: info.addr,
-            name: info.name.clone(),
-            ..TypeRow::default()
-        };
-        self.types.iter().map(row).collect()
-    }
-
     /// The object that is in the block or chunk that begins at `addr`, or that owns it.
     #[must_use]
     pub fn owner_of(&self, addr: Addr) -> Option<ObjectId> {
@@ -434,6 +426,11 @@ impl Reader<'_> {
             let bytes = self.head(addr, info, &mut first);
             let object =
                 Object { memory: self.memory, layouts: self.layouts, ty: info, addr, head: bytes };
+            // A count that is written while it is read, or was put off (without GIL), is none.
+            let count = match self.layouts.object.refcount.of(bytes) {
+                Some(Count::Mortal(count)) => u64::try_from(count).ok().filter(|n| *n < DEFERRED),
+                Some(Count::Immortal) | None => None,
+            };
             let before = kinds::before_object(self.layouts, &object);
             let shallow = info.kind.shallow(&object);
             let mut each = |to: Addr| match self.index.find(graph, to) {
@@ -467,6 +464,9 @@ impl Reader<'_> {
             }
             let block = if block == 0 { shallow } else { block };
             heap.set_size(id, block, shallow, held);
+            if let Some(count) = count {
+                heap.set_reference_count(id, count);
+            }
             heap.push_references(references.drain(..));
         }
     }

@@ -37,6 +37,7 @@ pub mod roots;
 pub mod runtime;
 pub mod text;
 pub mod thread_names;
+pub mod type_rows;
 pub mod types;
 pub mod version;
 

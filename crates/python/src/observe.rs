@@ -8,7 +8,7 @@ use crate::heap::{self, Heap, Places};
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
-use crate::{gc, roots};
+use crate::{gc, roots, type_rows};
 use memwhy_model::{
     Addr, AddrRange, Case, Frame, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
     Problems, PythonAbout, ThreadFacts, ThreadState,
@@ -90,11 +90,16 @@ impl Python {
             interpreters.iter().filter_map(|state| state.modules).collect();
         let roots = roots::collect(view, &layouts, builder.graph(), &heap, &all_modules);
         builder.roots(roots);
-        heap.graph = builder.finish(heap.rows());
-        let main = interpreters.first();
-        let gc = main
-            .and_then(|state| state.gc)
-            .and_then(|state| gc::facts(view, &layouts, state, &heap.graph, problems));
+        let rows = type_rows::of(view, &layouts, images, &interpreter.image, &heap.types);
+        heap.graph = builder.finish(rows);
+        let collector = gc::Source {
+            memory: view,
+            layouts: &layouts,
+            image: images.by_path(&interpreter.image),
+            state: interpreters.first().and_then(|state| state.gc),
+            modules,
+        };
+        let gc = collector.facts(&heap.graph, problems);
         let own = own_memory(view, &interpreter, &interpreters);
         let mut stacks = Stacks::new(view, &layouts);
         let threads = interpreters.iter().flat_map(|state| &state.threads);

@@ -3,7 +3,7 @@
 //! Twice over: first every object is pushed; [`HeapBuilder::seal_objects`] sorts them and so gives
 //! them their ids; then sizes and references are filled in, object after object in id order.
 
-use super::{Flags, HeapGraph, ObjectId, Root, TypeId, TypeRow};
+use super::{Flags, HeapGraph, NOT_COUNTED, ObjectId, Root, TypeId, TypeRow};
 use crate::{Addr, Bytes};
 
 /// Makes a [`HeapGraph`].
@@ -60,6 +60,7 @@ impl HeapBuilder {
         graph.footprint = found.iter().map(|object| object.block).collect();
         drop(found);
         graph.size = vec![0; graph.addr.len()];
+        graph.counts = vec![NOT_COUNTED; graph.addr.len()];
     }
 
     /// The graph so far: addresses, types and flags once the objects are sealed.
@@ -85,6 +86,13 @@ impl HeapBuilder {
                 (*size, *taken) = (u32::MAX, u32::MAX);
                 self.graph.big.insert(id, (Bytes(shallow), Bytes(footprint)));
             }
+        }
+    }
+
+    /// States the reference count of an object that has one.
+    pub fn set_reference_count(&mut self, id: ObjectId, count: u64) {
+        if let Some(known) = self.graph.counts.get_mut(id.0 as usize) {
+            *known = u32::try_from(count).unwrap_or(NOT_COUNTED).min(NOT_COUNTED - 1);
         }
     }
 

@@ -33,6 +33,12 @@ impl Flags {
     pub const STATIC: Self = Self(4);
     /// Something of it could not be read: sizes and references are a lower bound.
     pub const PARTLY_READ: Self = Self(8);
+    /// Nothing leads to it but objects that are such themselves: an unreachable cycle, or what one
+    /// holds. Their reference counts are all accounted for, so the collector could free it.
+    pub const GARBAGE: Self = Self(16);
+    /// Nothing leads to it, yet a reference count keeps it alive: its own, which is higher than the
+    /// references to it that are anywhere in memory, or that of an object which leads to it.
+    pub const ORPHAN: Self = Self(32);
 
     /// Whether all of `other` is set.
     #[must_use]
@@ -45,6 +51,16 @@ impl Flags {
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+}
+
+/// What runs when an object of a type dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finalizer {
+    /// `tp_finalize` (from 3.4 on): the collector runs it and frees a cycle all the same.
+    Finalize,
+    /// `tp_del`, and `__del__` of 2.7: the collector frees no cycle with such an object in it.
+    Del,
 }
 
 /// What is known of a type, once for all its objects.
@@ -60,6 +76,13 @@ pub struct TypeRow {
     pub bytes: Bytes,
     /// What they take in memory: blocks and chunks, with the buffers they hold directly.
     pub footprint: Bytes,
+    /// What runs when one of them dies.
+    pub finalizer: Option<Finalizer>,
+    /// Whether the collector looks through its objects (`Py_TPFLAGS_HAVE_GC`). If not, and they
+    /// refer to others, no cycle through them is ever found.
+    pub collected: bool,
+    /// The file of the loaded image whose C code defines it; nothing for classes of Python.
+    pub library: Option<String>,
 }
 
 /// Something outside the heap that keeps an object alive, or a name by which people know one.
@@ -134,6 +157,8 @@ impl RootKind {
         }
     }
 }
+/// In the column of reference counts: immortal, or not known.
+const NOT_COUNTED: u32 = u32::MAX;
 
 /// All objects of one process at one moment.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +166,8 @@ pub struct HeapGraph {
     addr: Vec<Addr>,
     size: Vec<u32>,
     footprint: Vec<u32>,
+    /// Reference counts, [`NOT_COUNTED`] where there is none.
+    counts: Vec<u32>,
     ty: Vec<TypeId>,
     flags: Vec<Flags>,
     /// Sizes of 4 GiB and more, which the columns cannot hold.
@@ -218,6 +245,13 @@ impl HeapGraph {
     #[must_use]
     pub fn flags(&self, id: ObjectId) -> Flags {
         self.flags.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// How often the object is referred to, by its own count; `None` where it is immortal or its
+    /// count cannot be told. What is more than 32 bits hold stays at their end.
+    #[must_use]
+    pub fn reference_count(&self, id: ObjectId) -> Option<u32> {
+        self.counts.get(id.0 as usize).copied().filter(|count| *count != NOT_COUNTED)
     }
 
     /// What the object refers to, in slot order; a dict gives key, value, key, value.

@@ -148,7 +148,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
     let held = ask.get::<Holders>();
     if held.unreached.share_of(whole) >= HOLDS_MUCH {
         let gc = match &ask.gc {
-            Some(gc) if !gc.enabled => "; the garbage collector is switched off",
+            Some(gc) if gc.enabled == Some(false) => "; the garbage collector is switched off",
             Some(_) | None => "",
         };
         finding.saw(

@@ -118,7 +118,7 @@ struct HeapPart {
 
 #[derive(Serialize)]
 struct Gc<'a> {
-    enabled: bool,
+    enabled: Option<bool>,
     collecting: bool,
     thresholds: &'a [i64],
     counts: &'a [i64],

@@ -48,7 +48,11 @@ pub fn heap(case: &Case, by: By, top: usize, style: Style) -> String {
             "GC",
             format!(
                 "{}, thresholds {}, counts {}, {} tracked",
-                if gc.enabled { "on" } else { "switched off" },
+                match gc.enabled {
+                    Some(true) => "on",
+                    Some(false) => "switched off",
+                    None => "in a state that cannot be told",
+                },
                 numbers(&gc.thresholds),
                 numbers(&gc.counts),
                 wording::count(gc.tracked, "object")

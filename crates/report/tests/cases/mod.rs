@@ -20,7 +20,7 @@ pub(super) fn retention() -> Case {
         }),
         pymalloc: Some(pymalloc(14)),
         gc: Some(GcFacts {
-            enabled: true,
+            enabled: Some(true),
             thresholds: vec![700, 10, 10],
             counts: vec![312, 4, 1],
             tracked: 31_022,
