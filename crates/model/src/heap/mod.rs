@@ -39,6 +39,8 @@ impl Flags {
     /// Nothing leads to it, yet a reference count keeps it alive: its own, which is higher than the
     /// references to it that are anywhere in memory, or that of an object which leads to it.
     pub const ORPHAN: Self = Self(32);
+    /// It does not keep what it refers to: the dict of interned strings.
+    pub const WEAK: Self = Self(64);
 
     /// Whether all of `other` is set.
     #[must_use]

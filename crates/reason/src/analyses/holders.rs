@@ -9,7 +9,7 @@ use super::program::{PROGRAM_TYPES, Program, program_objects};
 use crate::finding::Holder;
 use crate::wording::short_type;
 use crate::{Ask, wording};
-use memwhy_model::{Bytes, Case, HeapGraph, ObjectId};
+use memwhy_model::{Bytes, Case, HeapGraph, ObjectId, RootKind};
 use std::collections::HashMap;
 
 /// References followed in all, so that many names that each reach nearly everything cannot make
@@ -95,7 +95,8 @@ impl Analysis for Holders {
 /// The names of the heap and the local variables of running frames, those that tell most first:
 /// members of modules, then local variables, then modules; the shorter the better.
 fn starts(heap: &HeapGraph, case: &Case) -> Vec<Start> {
-    let named = heap.roots().iter().map(|root| Start {
+    let of_people = heap.roots().iter().filter(|root| root.kind == RootKind::Name);
+    let named = of_people.map(|root| Start {
         name: root.name.clone(),
         object: root.object,
         file: root.file.clone(),

@@ -1,16 +1,24 @@
 //! What can be derived from a case without judging it?
 
 pub mod accounting;
+pub mod components;
+pub mod dominators;
 pub mod histogram;
 pub mod holders;
 pub mod program;
+pub mod reachability;
+pub mod retained;
 pub mod retention;
 pub mod smaps_view;
 
 pub use accounting::{OwnerShare, Shares};
+pub use components::components;
+pub use dominators::Dominators;
 pub use histogram::{By, Histogram, TypeShare, Types};
 pub use holders::{HeldBy, Holders};
 pub use program::{Program, ProgramText};
+pub use reachability::{Reachability, Reached};
+pub use retained::{KeptAlive, RetainedSizes};
 pub use retention::{Class, Retained, Retention};
 pub use smaps_view::{SmapsTotals, SmapsView};
 
