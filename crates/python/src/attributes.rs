@@ -15,6 +15,11 @@ use memwhy_target::{Fault, Memory, MemoryExt};
 /// Names are compared up to this length.
 const LONGEST_NAME: usize = 256;
 
+/// A class has no more bases below each other.
+const MOST_BASES: usize = 64;
+/// A class has no more `__slots__`.
+const MOST_SLOTS: usize = 4096;
+
 /// Where the attributes of an instance are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -45,7 +50,7 @@ pub fn attributes(
             if let Some(table) = cached.read(memory, ty)?
                 && let Some(keys) = dict::keys_of(memory, layouts, table)?
             {
-                dict::pairs(memory, &keys, Some(values), limit, &mut found)?;
+                dict::pairs(memory, layouts, &keys, Some(values), limit, &mut found)?;
             }
         }
     }
@@ -67,6 +72,43 @@ pub fn get(
     };
     let found = attributes(memory, layouts, object, 1 << 16)?;
     Ok(found.into_iter().find(named).map(|(_, value)| value))
+}
+
+/// Names and values of what the classes of the instance at `object` have `__slots__` for, at most
+/// `limit`, those of the base first; empty ones are left out.
+///
+/// # Errors
+/// As [`Memory::read`].
+pub fn slots(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    object: Addr,
+    limit: usize,
+) -> Result<Vec<(Addr, Addr)>, Fault> {
+    let fields = &layouts.type_object;
+    let (mut found, mut bases) = (Vec::new(), Vec::new());
+    let mut at = layouts.object.ob_type.read(memory, object)?;
+    while let Some(ty) = at.filter(|_| bases.len() < MOST_BASES) {
+        bases.push(ty);
+        at = fields.tp_base.read(memory, ty)?;
+    }
+    for (ty, base) in bases.iter().zip(bases.iter().skip(1)).rev() {
+        let made_by_class = fields.tp_flags.read(memory, *ty)? & TypeFlags::HEAPTYPE != 0;
+        let Some(names) = layouts.heap_type.ht_slots.read(memory, *ty)?.filter(|_| made_by_class)
+        else {
+            continue;
+        };
+        // `type_new_slots`: in the order of the names, behind the fields of the base.
+        let count = layouts.var_object.ob_size.read(memory, names)?;
+        let count = u64::try_from(count).map_err(|_| Fault::too_long(names))?;
+        let names = memory.words(layouts.tuple_object.ob_item.addr(names), count, MOST_SLOTS)?;
+        let first = fields.tp_basicsize.read(memory, *base)?.unsigned_abs();
+        let values = memory.words(object.at(first), count, MOST_SLOTS)?;
+        let pairs = names.into_iter().zip(values).filter(|(_, value)| *value != 0);
+        found.extend(pairs.map(|(name, value)| (Addr(name), Addr(value))));
+    }
+    found.truncate(limit);
+    Ok(found)
 }
 
 pub(crate) fn place(

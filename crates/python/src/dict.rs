@@ -6,6 +6,7 @@
 use crate::layout::Layouts;
 use crate::layout::tables::dict_keys::{Capacity, Encoding};
 use crate::layout::tables::dict_object::DictStorage;
+use crate::layout::tables::dict_values::ValuesHeader;
 use crate::text;
 use memwhy_model::Addr;
 use memwhy_target::{Fault, MAX_READ, Memory, MemoryExt};
@@ -120,7 +121,7 @@ pub fn entries(
                 Some(fields) => fields.values.addr(at),
                 None => at,
             });
-            pairs(memory, &keys, values, limit, &mut found)?;
+            pairs(memory, layouts, &keys, values, limit, &mut found)?;
         }
         DictStorage::Table { ma_mask, ma_table, .. } => {
             let Some(table) = ma_table.read(memory, dict)? else { return Ok(found) };
@@ -155,6 +156,7 @@ pub fn get(
 /// The pairs of a table of keys: values from `values` if they are kept apart.
 pub(crate) fn pairs(
     memory: &dyn Memory,
+    layouts: &Layouts,
     keys: &Keys,
     values: Option<Addr>,
     limit: usize,
@@ -163,16 +165,49 @@ pub(crate) fn pairs(
     if let Some(values) = values {
         let names = memory.bytes(keys.entries, keys.used * keys.entry, MAX_READ)?;
         let objects = memory.words(values, keys.used, MAX_READ)?;
-        let names = names.chunks_exact(usize::try_from(keys.entry).unwrap_or(16).max(1));
-        for (entry, object) in names.zip(objects).take(limit) {
-            if let Some(key) = word(entry, keys.key).filter(|key| *key != 0 && object != 0) {
-                found.push((Addr(key), Addr(object)));
+        let entry = usize::try_from(keys.entry).unwrap_or(16).max(1);
+        let pair = |index: usize| {
+            let name = word(names.get(index * entry..)?, keys.key).filter(|key| *key != 0)?;
+            let object = objects.get(index).filter(|object| **object != 0)?;
+            Some((Addr(name), Addr(*object)))
+        };
+        let all = 0..objects.len();
+        match insertion_order(memory, layouts, values)? {
+            Some(order) => {
+                found.extend(order.into_iter().map(usize::from).filter_map(pair).take(limit));
             }
+            None => found.extend(all.filter_map(pair).take(limit)),
         }
         return Ok(());
     }
     let shape = (keys.entry, keys.key, keys.key + 8);
     table_pairs(memory, keys.entries, keys.used, shape, limit, found)
+}
+
+/// In which order the values at `values` were set: that of the keys is that of the first instance.
+/// `None` where both are the same.
+///
+/// Source: `Objects/dictobject.c: get_insertion_order_array`, since 3.11.
+fn insertion_order(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    values: Addr,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let Some(fields) = layouts.dict_values else { return Ok(None) };
+    let mut order = match fields.header {
+        ValuesHeader::Front { capacity, size, .. } => {
+            let header = values.before(fields.values.offset);
+            let room = u64::from(capacity.read(memory, header)?);
+            let count = u64::from(size.read(memory, header)?);
+            return memory.bytes(values.at(room * 8), count, 256).map(Some);
+        }
+        ValuesHeader::Behind => {
+            let count = u64::from(memory.u8(values.before(2))?);
+            memory.bytes(values.before(2 + count), count, 256)?
+        }
+    };
+    order.reverse();
+    Ok(Some(order))
 }
 
 /// Entries of (size, where the key is, where the value is), empty ones left out.

@@ -134,7 +134,7 @@ impl<'a> Stacks<'a> {
     }
 
     /// One frame; `None` for an entry into the interpreter, which is no call.
-    fn frame(&mut self, at: Addr) -> Result<Option<Frame>, Fault> {
+    pub(crate) fn frame(&mut self, at: Addr) -> Result<Option<Frame>, Fault> {
         let Some(fields) = self.layouts.interpreter_frame else {
             return self.frame_of_object(at).map(Some);
         };

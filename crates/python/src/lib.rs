@@ -33,6 +33,7 @@ mod labels;
 pub mod layout;
 pub mod lines;
 pub mod object;
+pub mod preview;
 pub mod roots;
 pub mod runtime;
 pub mod text;

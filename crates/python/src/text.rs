@@ -17,8 +17,42 @@ pub fn read(
     addr: Addr,
     limit: usize,
 ) -> Result<String, Fault> {
+    let (units, _) = units(memory, layouts, addr, limit)?;
+    let shown = |unit: u32| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    Ok(units.into_iter().map(shown).collect())
+}
+
+/// The first `limit` characters as they are, lone surrogates among them, and how many there are
+/// in all.
+///
+/// # Errors
+/// As [`read`].
+pub fn units(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    addr: Addr,
+    limit: usize,
+) -> Result<(Vec<u32>, u64), Fault> {
+    let (data, length, width) = place(memory, layouts, addr)?;
+    let all = u64::try_from(length).map_err(|_| Fault::too_long(data))?;
+    let length = all.min(limit as u64);
+    let bytes = memory.bytes(data, length.saturating_mul(width), limit.saturating_mul(4))?;
+    let units = match width {
+        1 => bytes.iter().map(|byte| u32::from(*byte)).collect(),
+        2 => {
+            let units = bytes.as_chunks::<2>().0.iter();
+            units.map(|unit| u32::from(u16::from_le_bytes(*unit))).collect()
+        }
+        4 => bytes.as_chunks::<4>().0.iter().map(|unit| u32::from_le_bytes(*unit)).collect(),
+        _ => return Err(Fault::unmapped(data)),
+    };
+    Ok((units, all))
+}
+
+/// Where the characters are, how many, and how many bytes each.
+fn place(memory: &dyn Memory, layouts: &Layouts, addr: Addr) -> Result<(Addr, i64, u64), Fault> {
     let (Some(ascii), Some(compact)) = (layouts.ascii_object, layouts.compact_unicode) else {
-        return read_2(memory, layouts, addr, limit);
+        return place_2(memory, layouts, addr);
     };
     let head = memory.bytes(addr, ascii.size, 128)?;
     let fault = Fault::unmapped(addr);
@@ -32,16 +66,11 @@ pub fn read(
         (_, _, UnicodeText::Elsewhere(text)) => text.read(memory, addr)?.ok_or(fault)?,
         (_, _, UnicodeText::Units { .. }) => return Err(fault),
     };
-    units(memory, data, length, width, limit)
+    Ok((data, length, width))
 }
 
 /// 2.7: bytes as they are, or an array of `Py_UNICODE`.
-fn read_2(
-    memory: &dyn Memory,
-    layouts: &Layouts,
-    addr: Addr,
-    limit: usize,
-) -> Result<String, Fault> {
+fn place_2(memory: &dyn Memory, layouts: &Layouts, addr: Addr) -> Result<(Addr, i64, u64), Fault> {
     use crate::layout::TypeFlags;
     let fault = Fault::unmapped(addr);
     let ty = layouts.object.ob_type.read(memory, addr)?.ok_or(fault)?;
@@ -50,37 +79,11 @@ fn read_2(
         && let UnicodeText::Units { length, str, .. } = layouts.unicode_object.text
     {
         let data = str.read(memory, addr)?.ok_or(fault)?;
-        let unit = layouts.unicode_unit;
-        return units(memory, data, length.read(memory, addr)?, unit, limit);
+        return Ok((data, length.read(memory, addr)?, layouts.unicode_unit));
     }
     if flags & TypeFlags::BYTES_SUBCLASS == 0 {
         return Err(fault);
     }
     let length = layouts.var_object.ob_size.read(memory, addr)?;
-    units(memory, layouts.bytes_object.ob_sval.addr(addr), length, 1, limit)
-}
-
-/// Reads `length` characters of `width` bytes each.
-fn units(
-    memory: &dyn Memory,
-    data: Addr,
-    length: i64,
-    width: u64,
-    limit: usize,
-) -> Result<String, Fault> {
-    let length = u64::try_from(length).map_err(|_| Fault::too_long(data))?.min(limit as u64);
-    let bytes = memory.bytes(data, length.saturating_mul(width), limit.saturating_mul(4))?;
-    let shown = |unit: u32| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
-    Ok(match width {
-        1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
-        2 => {
-            let units = bytes.as_chunks::<2>().0.iter();
-            units.map(|unit| shown(u32::from(u16::from_le_bytes(*unit)))).collect()
-        }
-        4 => {
-            let units = bytes.as_chunks::<4>().0.iter();
-            units.map(|unit| shown(u32::from_le_bytes(*unit))).collect()
-        }
-        _ => return Err(Fault::unmapped(data)),
-    })
+    Ok((layouts.bytes_object.ob_sval.addr(addr), length, 1))
 }

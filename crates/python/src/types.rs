@@ -164,7 +164,7 @@ impl<'m> Types<'m> {
             kind,
         };
         info.least = kind.least(self.layouts, &info);
-        info.name = self.full_name(addr, &name, flags);
+        info.name = full_name(self.memory, self.layouts, addr, &name, flags);
         Some(info)
     }
 
@@ -217,24 +217,6 @@ impl<'m> Types<'m> {
         by_flags.unwrap_or(kinds::ANY)
     }
 
-    /// `module.qualname`: from the type's own dict for those that a `class` statement made, from
-    /// `tp_name` for others.
-    fn full_name(&self, addr: Addr, name: &str, flags: u64) -> String {
-        if flags & TypeFlags::HEAPTYPE != 0 {
-            let heap = &self.layouts.heap_type;
-            let qualname = heap.ht_qualname.and_then(|field| {
-                let addr = field.read(self.memory, addr).ok()??;
-                text::read(self.memory, self.layouts, addr, 512).ok()
-            });
-            let qualname =
-                qualname.unwrap_or_else(|| name.rsplit('.').next().unwrap_or(name).to_owned());
-            if let Some(module) = self.module_of(addr) {
-                return format!("{module}.{qualname}");
-            }
-        }
-        if name.contains('.') { name.to_owned() } else { format!("builtins.{name}") }
-    }
-
     /// The room in the keys that instances share (`shared_keys_usable_size`).
     fn shared_values(&self, addr: Addr, flags: u64) -> u64 {
         let keys = || {
@@ -244,12 +226,32 @@ impl<'m> Types<'m> {
         };
         if flags & TypeFlags::HEAPTYPE == 0 { 0 } else { keys().map_or(0, |keys| keys.room()) }
     }
+}
 
-    fn module_of(&self, addr: Addr) -> Option<String> {
-        let own = self.layouts.type_object.tp_dict.read(self.memory, addr).ok()??;
-        let value = dict::get(self.memory, self.layouts, own, "__module__").ok()??;
-        text::read(self.memory, self.layouts, value, 512).ok()
+/// `module.qualname` of the type at `addr` that C calls `name`: from its own dict for those that a
+/// `class` statement made.
+pub(crate) fn full_name(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    addr: Addr,
+    name: &str,
+    flags: u64,
+) -> String {
+    let said = |addr| text::read(memory, layouts, addr, 512).ok();
+    if flags & TypeFlags::HEAPTYPE != 0 {
+        let qualname = layouts
+            .heap_type
+            .ht_qualname
+            .and_then(|field| field.read(memory, addr).ok().flatten())
+            .and_then(said);
+        let own = layouts.type_object.tp_dict.read(memory, addr).ok().flatten();
+        let module = own.and_then(|own| dict::get(memory, layouts, own, "__module__").ok()?);
+        let last = || name.rsplit('.').next().unwrap_or(name).to_owned();
+        if let Some(module) = module.and_then(said) {
+            return format!("{module}.{}", qualname.unwrap_or_else(last));
+        }
     }
+    if name.contains('.') { name.to_owned() } else { format!("builtins.{name}") }
 }
 
 /// Whether what `tp_flags` tell is no other kind: `str` is another one in 2.7 than in 3.x.

@@ -6,13 +6,14 @@ use super::tables::{
     dict_keys, dict_object, dict_unicode_entry, dict_values, frame_object, function_object,
     gc_generation, gc_head, gc_state, generator, gil_state, heap_type, instance, int_object,
     interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache, lru_link,
-    method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial, pool_header,
-    property, rlock, runtime_state, set_entry, set_object, simple_queue, stack_chunk, string_io,
-    task, thread_handle, thread_state, traceback, tuple_object, type_object, unicode_object,
-    var_object, wait_entry, weak_reference,
+    memory_view, method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial,
+    pool_header, property, rlock, runtime_state, set_entry, set_object, simple_queue, stack_chunk,
+    string_io, task, thread_handle, thread_state, traceback, tuple_object, type_object,
+    unicode_object, var_object, wait_entry, weak_reference,
 };
 use super::{
-    ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, facts, trust,
+    ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, Wording, facts,
+    trust, wording,
 };
 use crate::version::Build;
 use memwhy_model::Trust;
@@ -27,6 +28,8 @@ pub struct Layouts {
     pub pre_header: PreHeader,
     /// How large arenas and pools of pymalloc are.
     pub pymalloc: PymallocGeometry,
+    /// How objects are printed.
+    pub wording: Wording,
     /// Where numbers lie that are in no pool, 2.7.
     pub number_blocks: Option<NumberBlocks>,
     /// Bytes of a `Py_UNICODE` in 2.7: 4, or 2 as a build option. Symbols tell, not structs.
@@ -87,6 +90,8 @@ pub struct Layouts {
     pub cell: cell::Cell,
     /// A bound method.
     pub method: method::Method,
+    /// A view of memory.
+    pub memory_view: memory_view::MemoryView,
     /// A weak reference.
     pub weak_reference: weak_reference::WeakReference,
     /// A step of a traceback.
@@ -184,6 +189,7 @@ impl Layouts {
             build,
             pre_header: facts::pre_header(build),
             pymalloc: facts::pymalloc(build),
+            wording: wording::wording(build),
             number_blocks: facts::numbers(build),
             unicode_unit: 4,
             object: required(&object::OBJECT, build)?,
@@ -214,6 +220,7 @@ impl Layouts {
             module: required(&module::MODULE, build)?,
             cell: required(&cell::CELL, build)?,
             method: required(&method::METHOD, build)?,
+            memory_view: required(&memory_view::MEMORY_VIEW, build)?,
             weak_reference: required(&weak_reference::WEAK_REFERENCE, build)?,
             traceback: required(&traceback::TRACEBACK, build)?,
             base_exception: required(&base_exception::BASE_EXCEPTION, build)?,
@@ -300,6 +307,7 @@ impl Layouts {
         hand_out(&mut self.module, visit);
         hand_out(&mut self.cell, visit);
         hand_out(&mut self.method, visit);
+        hand_out(&mut self.memory_view, visit);
         hand_out(&mut self.weak_reference, visit);
         hand_out(&mut self.traceback, visit);
         hand_out(&mut self.base_exception, visit);

@@ -16,9 +16,11 @@ pub mod facts;
 pub mod tables;
 
 mod layouts;
+mod wording;
 
 pub use facts::{ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, TypeFlags};
 pub use layouts::{Layouts, UnknownBuild};
+pub use wording::Wording;
 
 use crate::version::{Build, Version, v3};
 use memwhy_model::{Addr, Trust};

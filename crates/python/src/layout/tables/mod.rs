@@ -40,6 +40,7 @@ pub mod lock;
 pub mod long_object;
 pub mod lru_cache;
 pub mod lru_link;
+pub mod memory_view;
 pub mod method;
 pub mod module;
 pub mod object;
@@ -105,6 +106,7 @@ pub const ALL: &[&dyn AnyTable] = &[
     &long_object::LONG_OBJECT,
     &lru_cache::LRU_CACHE,
     &lru_link::LRU_LINK,
+    &memory_view::MEMORY_VIEW,
     &method::METHOD,
     &module::MODULE,
     &object::OBJECT,
