@@ -89,6 +89,16 @@ def serve(live_bytes, cause, shape, **more):
             say(answer)
 
 
+def planted(rule, function, **more):
+    """What is expected of a workload whose memory is held by what `function` did.
+
+    rule: the id of the rule that knows such holders. The place is where `function` begins.
+    """
+    code = getattr(function, "__code__", function)
+    place = {"file": os.path.basename(code.co_filename), "line": code.co_firstlineno}
+    return dict(more, rule=rule, place=place)
+
+
 def settle():
     """Waits until threads that were joined are gone for the kernel too, with their stacks."""
     for _ in range(1000):

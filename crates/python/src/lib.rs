@@ -34,6 +34,7 @@ pub mod layout;
 pub mod lines;
 pub mod object;
 pub mod preview;
+pub mod reach;
 pub mod roots;
 pub mod runtime;
 pub mod text;

@@ -8,9 +8,9 @@ use crate::heap::{self, Heap, Places};
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
-use crate::{gc, roots, type_rows};
+use crate::{gc, reach, roots, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Frame, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
+    Addr, AddrRange, Case, Flags, Frame, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
     Problems, PythonAbout, ThreadFacts, ThreadState,
 };
 use memwhy_native::Images;
@@ -90,6 +90,9 @@ impl Python {
             interpreters.iter().filter_map(|state| state.modules).collect();
         let roots = roots::collect(view, &layouts, builder.graph(), &heap, &all_modules);
         builder.roots(roots);
+        let by_c = |root: &memwhy_model::Root| !root.kind.certain();
+        let searched = builder.is_complete() && builder.graph().roots().iter().any(by_c);
+        reach::mark(&mut builder, &heap.types, searched);
         let rows = type_rows::of(view, &layouts, images, &interpreter.image, &heap.types);
         heap.graph = builder.finish(rows);
         let collector = gc::Source {
@@ -127,7 +130,19 @@ impl Python {
     /// Who owns the chunk whose memory begins at `addr`, if it is Python's.
     #[must_use]
     pub fn owner_of(&self, addr: Addr) -> Option<Owner> {
-        self.heap.owner_of(addr).map(|_| Owner::PythonObjects)
+        self.heap.owner_of(addr).map(|id| self.owner(id))
+    }
+
+    /// Who owns what an object takes.
+    fn owner(&self, object: ObjectId) -> Owner {
+        let flags = self.heap.graph.flags(object);
+        if flags.has(Flags::GARBAGE) {
+            Owner::PythonGarbage
+        } else if flags.has(Flags::ORPHAN) {
+            Owner::PythonOrphans
+        } else {
+            Owner::PythonObjects
+        }
     }
 
     /// Says of the chunks that pin memory which Python object is in them.
@@ -190,12 +205,11 @@ impl Python {
             for index in 0..pool.blocks {
                 let addr = self.pymalloc.block_addr(pool, index);
                 let block = AddrRange::sized(addr, u64::from(pool.block));
-                let owner = if !self.pymalloc.is_live(pool, index) {
-                    Owner::PymallocFree
-                } else if self.object_in(block).is_some() || self.heap.owner_of(addr).is_some() {
-                    Owner::PythonObjects
+                let object = || self.object_in(block).or_else(|| self.heap.owner_of(addr));
+                let owner = if self.pymalloc.is_live(pool, index) {
+                    object().map_or(Owner::PythonRuntime, |object| self.owner(object))
                 } else {
-                    Owner::PythonRuntime
+                    Owner::PymallocFree
                 };
                 claims.claim(Layer::Block, block, owner);
             }

@@ -36,6 +36,12 @@ impl HeapBuilder {
         self.incomplete = true;
     }
 
+    /// Whether every place was read so far.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
     /// Number of objects pushed so far.
     #[must_use]
     pub fn len(&self) -> usize {
