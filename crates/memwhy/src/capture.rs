@@ -91,7 +91,7 @@ fn observe(taken: Capture, mut about: About) -> Case {
 
     // Where another allocator stands in, glibc's chunks are not where the objects are.
     let serving = malloc.as_ref().filter(|_| stranger.is_none());
-    let python = match Python::observe(view, &images, serving, &mut problems) {
+    let python = match Python::observe(view, &images, serving, &native, &mut problems) {
         Ok(python) => Some(python),
         Err(refusal) => {
             problems.note(ProblemKind::CalibrationFailed, || refusal.to_string());

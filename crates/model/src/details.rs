@@ -29,10 +29,6 @@ pub trait Details: fmt::Debug + Send + Sync {
     fn captured(&self, _heap: &HeapGraph, _function: ObjectId) -> Vec<String> {
         Vec::new()
     }
-
-    /// Its reference count as it stands in memory; `None` for immortal objects and where the build
-    /// has no single count.
-    fn reference_count(&self, heap: &HeapGraph, object: ObjectId) -> Option<u64>;
 }
 
 /// How one object refers to another.

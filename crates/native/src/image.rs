@@ -4,9 +4,7 @@ use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Mapping, View};
 use object::elf::{PF_W, PT_LOAD};
 use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{
-    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, SymbolKind,
-};
+use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol, ReadCache, SymbolKind};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -165,6 +163,30 @@ impl Image {
             }
             None
         })
+    }
+
+    /// The variables that symbols name, in address order: local ones too if the file was not
+    /// stripped.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(AddrRange, String)> {
+        let named = self.with_elf(|elf| {
+            let mut named: Vec<_> =
+                elf.symbols().filter_map(|symbol| self.variable(&symbol)).collect();
+            if named.is_empty() {
+                let symbols = elf.dynamic_symbols();
+                named = symbols.filter_map(|symbol| self.variable(&symbol)).collect();
+            }
+            named.sort_unstable();
+            named.dedup_by_key(|(range, _)| range.start);
+            Some(named)
+        });
+        named.unwrap_or_default()
+    }
+
+    fn variable<'d>(&self, symbol: &impl ObjectSymbol<'d>) -> Option<(AddrRange, String)> {
+        let data = symbol.is_definition() && symbol.kind() == SymbolKind::Data;
+        let name = symbol.name().ok().filter(|name| data && !name.is_empty())?;
+        Some((AddrRange::sized(self.place(symbol.address()), symbol.size()), name.to_owned()))
     }
 
     /// Where a section is in the process, with its size.

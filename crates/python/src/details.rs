@@ -3,12 +3,12 @@
 //! Answers what [`memwhy_model::Details`] asks from the captured memory, which is kept as long as
 //! somebody may ask.
 
-use crate::labels::{self, Names};
+use crate::labels::Names;
 use crate::layout::Layouts;
-use crate::layout::tables::object::Count;
+use crate::preview::preview;
 use crate::types::TypeInfo;
 use memwhy_model::{Addr, HeapGraph, Label, ObjectId};
-use memwhy_target::{Memory, MemoryExt, View};
+use memwhy_target::View;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Details {
 
 impl memwhy_model::Details for Details {
     fn preview(&self, heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
-        labels::preview(&*self.view, &self.layouts, heap.addr(object), budget)
+        preview(&*self.view, &self.layouts, heap.addr(object), budget).ok()
     }
 
     fn labels(&self, heap: &HeapGraph, object: ObjectId) -> Vec<Label> {
@@ -63,18 +63,5 @@ impl memwhy_model::Details for Details {
 
     fn captured(&self, heap: &HeapGraph, function: ObjectId) -> Vec<String> {
         self.names().captured(heap.addr(function))
-    }
-
-    fn reference_count(&self, heap: &HeapGraph, object: ObjectId) -> Option<u64> {
-        let first: [u8; 32] = self.view.array(heap.addr(object)).ok().or_else(|| {
-            let mut short = [0; 32];
-            let half = short.first_chunk_mut::<16>()?;
-            self.view.read(heap.addr(object), half).ok()?;
-            Some(short)
-        })?;
-        match self.layouts.object.refcount.of(&first)? {
-            Count::Mortal(count) => u64::try_from(count).ok(),
-            Count::Immortal => None,
-        }
     }
 }

@@ -35,7 +35,7 @@ pub mod lines;
 pub mod object;
 pub mod preview;
 pub mod reach;
-pub mod roots;
+mod roots;
 pub mod runtime;
 pub mod text;
 pub mod thread_names;

@@ -53,6 +53,7 @@ impl Python {
         view: &View,
         images: &Images,
         malloc: Option<&Glibc>,
+        native: &[Thread],
         problems: &mut Problems,
     ) -> Result<Self, Refusal> {
         let interpreter = find::find(view, images, problems)?;
@@ -86,10 +87,21 @@ impl Python {
             builder.incomplete();
         }
         let modules = interpreters.first().and_then(|state| state.modules);
-        let all_modules: Vec<Addr> =
-            interpreters.iter().filter_map(|state| state.modules).collect();
-        let roots = roots::collect(view, &layouts, builder.graph(), &heap, &all_modules);
-        builder.roots(roots);
+        let names = modules
+            .and_then(|modules| thread_names(view, &layouts, modules).ok())
+            .unwrap_or_default();
+        let sources = roots::Sources {
+            view,
+            interpreter: &interpreter,
+            interpreters: &interpreters,
+            heap: &heap,
+            pymalloc: &pymalloc,
+            malloc,
+            images,
+            threads: native,
+            thread_names: &names,
+        };
+        roots::collect(&sources, &mut builder);
         let by_c = |root: &memwhy_model::Root| !root.kind.certain();
         let searched = builder.is_complete() && builder.graph().roots().iter().any(by_c);
         reach::mark(&mut builder, &heap.types, searched);
@@ -107,9 +119,6 @@ impl Python {
         let mut stacks = Stacks::new(view, &layouts);
         let threads = interpreters.iter().flat_map(|state| &state.threads);
         let frames = threads.map(|thread| stacks.of(thread.state, MOST_FRAMES, problems)).collect();
-        let names = modules
-            .and_then(|modules| thread_names(view, &layouts, modules).ok())
-            .unwrap_or_default();
         let mut python = Self { interpreter, interpreters, pymalloc, heap, gc, frames, names, own };
         python.name_sparse_pools();
         Ok(python)

@@ -10,6 +10,7 @@ mod fields;
 use crate::dict;
 use crate::layout::{Layouts, TypeFlags};
 use crate::object::Object;
+use crate::preview::preview;
 use crate::text;
 use crate::types::TypeInfo;
 use memwhy_model::{Addr, Label};
@@ -148,7 +149,7 @@ impl Names<'_> {
 
     /// A key as Python would print it; `…` where that cannot be told.
     fn key(&self, key: Addr) -> String {
-        preview(self.memory, self.layouts, key, KEY_BUDGET).unwrap_or_else(|| "…".to_owned())
+        preview(self.memory, self.layouts, key, KEY_BUDGET).unwrap_or_else(|_| "…".to_owned())
     }
 
     fn text(&self, at: Addr) -> String {
@@ -187,15 +188,4 @@ impl Names<'_> {
 /// A type's name without its module.
 fn short(name: &str) -> &str {
     name.strip_prefix("builtins.").unwrap_or(name)
-}
-
-/// What `repr()` of an object would begin with, where it can be told.
-pub(crate) fn preview(
-    memory: &dyn Memory,
-    layouts: &Layouts,
-    addr: Addr,
-    budget: usize,
-) -> Option<String> {
-    let text = text::read(memory, layouts, addr, budget).ok()?;
-    Some(format!("{text:?}"))
 }

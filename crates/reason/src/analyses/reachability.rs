@@ -144,6 +144,7 @@ fn of(heap: &HeapGraph) -> Reached {
         }
         roots.sort_by_key(|(steps, _, at)| (*steps, *at));
         search.from(&roots, held);
+        search.classes(held);
     }
     let lasting = |id: &ObjectId| {
         let flags = heap.flags(*id);
@@ -151,6 +152,7 @@ fn of(heap: &HeapGraph) -> Reached {
     };
     let lasting: Vec<_> = heap.ids().filter(lasting).map(|id| (0, id, NOBODY)).collect();
     search.from(&lasting, Held::Forever);
+    search.classes(Held::Forever);
     let mut reached = search.reached;
     reached.roots.sort_unstable();
     let (mut objects, mut bytes) = (0, Bytes(0));
@@ -206,6 +208,37 @@ impl Search<'_> {
             }
             self.now = std::mem::replace(&mut self.next, now);
             steps += 1;
+        }
+    }
+
+    /// An instance keeps its class, though that is no reference: every object has a type. Classes
+    /// that nothing else leads to are reached from their first instance.
+    fn classes(&mut self, held: Held) {
+        let heap = self.heap;
+        let class_of: Vec<_> = heap.types().iter().map(|ty| heap.find(ty.addr)).collect();
+        loop {
+            let reached = &self.reached;
+            let mut first: Vec<Option<ObjectId>> = vec![None; class_of.len()];
+            for id in heap.ids().filter(|id| reached.held_by(*id) != Held::Nothing) {
+                if let Some(first @ None) = first.get_mut(heap.type_of(id).0 as usize) {
+                    *first = Some(id);
+                }
+            }
+            let pairs = first.iter().zip(&class_of).filter_map(|(first, class)| {
+                let class = (*class)?;
+                (reached.held_by(class) == Held::Nothing).then_some(((*first)?, class))
+            });
+            let pairs: Vec<_> = pairs.collect();
+            if pairs.is_empty() {
+                return;
+            }
+            for (instance, class) in pairs {
+                if self.meet(class, instance.0, held) {
+                    self.now.push(class);
+                    self.reached.entries.push(class);
+                }
+            }
+            self.from(&[], held);
         }
     }
 

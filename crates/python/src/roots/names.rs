@@ -13,8 +13,7 @@ const MOST: usize = 1 << 20;
 
 /// Collects names: of every module in the dicts at `modules`, one of each interpreter, the main
 /// one's first, and of every class.
-#[must_use]
-pub fn collect(
+pub(super) fn collect(
     memory: &dyn Memory,
     layouts: &Layouts,
     graph: &HeapGraph,

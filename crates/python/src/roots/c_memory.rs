@@ -1,0 +1,143 @@
+//! Which words of C memory are the address of an object: in the data of images, on the stacks of
+//! threads, in what C code took from malloc?
+//!
+//! A word may be left over, or a number: such a root is shown only for what Python does not reach.
+
+use super::Finder;
+use memwhy_model::{Addr, AddrRange, RootKind};
+use memwhy_native::Image;
+use memwhy_target::MemoryExt;
+
+/// Of one stack so much is searched.
+const DEEPEST_STACK: u64 = 64 << 20;
+/// Larger chunks are arrays of numbers, or belong to an allocator of their own.
+const LARGEST_CHUNK: u64 = 16 << 20;
+
+pub(super) fn collect(finder: &mut Finder<'_>) {
+    globals(finder);
+    stacks(finder);
+    memory(finder);
+}
+
+/// Variables of C: the words of static objects are references of theirs.
+fn globals(finder: &mut Finder<'_>) {
+    let mut statics = finder.sources.heap.statics.clone();
+    statics.sort_unstable();
+    for image in &finder.sources.images.0 {
+        let names = image.variables();
+        for range in finder.sources.view.pages().present(&image.data) {
+            for part in without(range, &statics) {
+                finder.scan(RootKind::CGlobal, part, &|at| variable(image, &names, at));
+            }
+        }
+    }
+}
+
+/// `symbol+8 of libx.so`, or its place in the file where no symbol tells.
+fn variable(image: &Image, names: &[(AddrRange, String)], at: Addr) -> String {
+    let file = image.file_name();
+    let after = names.partition_point(|(range, _)| range.start <= at);
+    let found = after.checked_sub(1).and_then(|before| names.get(before));
+    match found.filter(|(range, _)| range.contains(at)) {
+        Some((range, name)) if range.start == at => format!("{name} of {file}"),
+        Some((range, name)) => format!("{name}+{} of {file}", at.0 - range.start.0),
+        None => format!("{file}+{:#x}", at.0.wrapping_sub(image.bias)),
+    }
+}
+
+/// The parts of `range` that are in none of `holes`, which are in order.
+fn without(range: AddrRange, holes: &[AddrRange]) -> Vec<AddrRange> {
+    let mut parts = Vec::new();
+    let mut from = range.start;
+    let first = holes.partition_point(|hole| hole.end <= range.start);
+    let inside = holes.iter().skip(first).take_while(|hole| hole.start < range.end);
+    for hole in inside {
+        if hole.start > from {
+            parts.push(AddrRange::new(from, hole.start));
+        }
+        from = from.max(hole.end);
+    }
+    if from < range.end {
+        parts.push(AddrRange::new(from, range.end));
+    }
+    parts
+}
+
+fn stacks(finder: &mut Finder<'_>) {
+    let sources = finder.sources;
+    for thread in sources.threads {
+        let Some(pointer) = thread.stack_pointer else { continue };
+        let Some(mapping) = sources.view.maps().find(pointer) else { continue };
+        // What calls no deeper than that left below the pointer is theirs: 128 bytes, the ABI's
+        // red zone.
+        let start = pointer.before(128).max(mapping.range().start);
+        let end = mapping.range().end.min(start.at(DEEPEST_STACK));
+        let known = sources.interpreters.iter().flat_map(|state| &state.threads);
+        let python = known.into_iter().find(|known| known.tid == Some(thread.inner_tid));
+        let name = python.and_then(|python| sources.thread_names.get(&python.ident));
+        let name = name.map_or_else(|| format!("thread {}", thread.tid), Clone::clone);
+        let present = sources.view.pages().present(&[AddrRange::new(start, end)]);
+        for range in present {
+            finder.scan(RootKind::NativeStack, range, &|_| format!("the C stack of {name}"));
+        }
+    }
+}
+
+/// Chunks of malloc and blocks of pymalloc that belong to no object.
+fn memory(finder: &mut Finder<'_>) {
+    let sources = finder.sources;
+    let heap = sources.heap;
+    for pool in &sources.pymalloc.pools {
+        for index in (0..pool.blocks).filter(|index| sources.pymalloc.is_live(pool, *index)) {
+            let block = sources.pymalloc.block_addr(pool, index);
+            let range = AddrRange::sized(block, u64::from(pool.block));
+            let before = [0, 16, 32, 48].map(|before| block.at(before));
+            let taken = heap.owner_of(block).is_some()
+                || before.into_iter().any(|at| range.contains(at) && finder.object(at).is_some());
+            if !taken {
+                held_from(finder, range, "PyMem_Malloc");
+            }
+        }
+    }
+    let chunks = sources.malloc.map(|malloc| &malloc.chunks);
+    for chunk in chunks.into_iter().flatten().filter(|chunk| chunk.in_use()) {
+        let at = chunk.memory();
+        let usable = chunk.usable();
+        if usable > LARGEST_CHUNK || sources.pymalloc.covers(at) || heap.owner_of(at).is_some() {
+            continue;
+        }
+        held_from(finder, AddrRange::sized(at, usable), "malloc");
+    }
+}
+
+/// Adds what a piece of memory keeps, with the library that one of its words leads to.
+fn held_from(finder: &mut Finder<'_>, range: AddrRange, function: &str) {
+    let sources = finder.sources;
+    finder.scan(RootKind::NativeMemory, range, &|_| {
+        let words = sources.view.words(range.start, (range.len() / 8).min(32), 32);
+        let image = words
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|word| sources.images.containing(Addr(word)).map(Image::file_name));
+        let whose = image.map(|file| format!(" that refers to {file}")).unwrap_or_default();
+        format!("{} bytes of {function} at {}{whose}", range.len(), range.start)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+    use memwhy_model::{Addr, AddrRange};
+
+    fn range(start: u64, end: u64) -> AddrRange {
+        AddrRange::new(Addr(start), Addr(end))
+    }
+
+    #[test]
+    fn what_is_between_holes_is_left() {
+        let holes = [range(0, 8), range(16, 24), range(24, 32), range(60, 90)];
+        assert_eq!(without(range(4, 64), &holes), [range(8, 16), range(32, 60)]);
+        assert_eq!(without(range(64, 80), &holes), []);
+        assert_eq!(without(range(100, 108), &holes), [range(100, 108)]);
+    }
+}
