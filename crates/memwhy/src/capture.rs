@@ -9,6 +9,7 @@ use memwhy_model::{
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::{Image, Images};
 use memwhy_python::Python;
+use memwhy_store::ReadError;
 use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
 use memwhy_target::{Access, Capture, OpenError, Process, Thread, View};
@@ -66,12 +67,22 @@ pub fn open_core(path: &Path, _files: &CoreFiles) -> Result<Case, OpenError> {
     Err(OpenError::NotACore { path: path.into(), why: "cores are not read yet".into() })
 }
 
-/// Opens what an earlier capture left on disk.
+/// Opens what an earlier capture left on disk: a snapshot's folder.
 ///
 /// # Errors
 /// If it is not a snapshot, or a broken one.
 pub fn open_snapshot(path: &Path) -> Result<Case, OpenError> {
-    Err(OpenError::NotASnapshot { path: path.into(), why: "snapshots are not read yet".into() })
+    let broken =
+        |error: ReadError| OpenError::NotASnapshot { path: path.into(), why: error.to_string() };
+    memwhy_store::open(path).map_err(broken)
+}
+
+/// Opens a snapshot's folder or a core file, whichever `path` is.
+///
+/// # Errors
+/// As [`open_snapshot`] and [`open_core`].
+pub fn open(path: &Path) -> Result<Case, OpenError> {
+    if path.is_dir() { open_snapshot(path) } else { open_core(path, &CoreFiles::default()) }
 }
 
 /// Observes a target that holds still, wherever its bytes come from.

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// `nobody`.
 const ANOTHER_UID: u32 = 65534;
 
-const COMMANDS: [&str; 8] = ["explain", "ps", "doctor", "stacks", "heap", "malloc", "maps", "demo"];
+const COMMANDS: [&str; 9] =
+    ["explain", "ps", "doctor", "stacks", "heap", "malloc", "maps", "snap", "demo"];
 
 fn one_python() -> Option<&'static Interpreter> {
     let found = || require(&["3"]).first().copied();

@@ -11,7 +11,9 @@
 
 pub mod blocks;
 pub mod json;
+mod kept;
 pub mod style;
 pub mod text;
 
+pub use kept::Kept;
 pub use style::Style;

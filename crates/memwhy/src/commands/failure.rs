@@ -1,7 +1,7 @@
 //! Why did a command fail, what is said then, and which exit status is that?
 
 use super::target::Place;
-use crate::OpenError;
+use crate::{OpenError, WriteError};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -22,6 +22,25 @@ pub(super) enum Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::Open(error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        let what = error.to_string();
+        match error {
+            WriteError::Exists(_) => {
+                Self::Other { what, advice: "another name with -o, or remove what is there".into() }
+            }
+            WriteError::TooLarge(_) => Self::Other {
+                what,
+                advice: "`memwhy core PID -o FILE`: a core has no such bound".into(),
+            },
+            WriteError::Io { .. } => Self::Other {
+                what: format!("{what}; nothing was left there"),
+                advice: "another place with -o: what is written is about a tenth of RSS".into(),
+            },
+        }
     }
 }
 

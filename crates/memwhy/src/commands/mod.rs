@@ -11,6 +11,7 @@ mod malloc;
 mod maps;
 mod output;
 mod ps;
+mod snap;
 mod stacks;
 mod target;
 
@@ -57,6 +58,8 @@ commands! {
     Malloc => malloc::Malloc,
     /// Shows every mapping with its owners
     Maps => maps::Maps,
+    /// Writes what was seen to a folder, to look at later or elsewhere
+    Snap => snap::Snap,
     /// Starts a service whose memory stays, explains it and cures it
     Demo => demo::Demo,
 }

@@ -1,6 +1,7 @@
 //! Which objects does each object refer to, in four bytes a reference?
 
 use super::ObjectId;
+use std::ops::Range;
 
 /// Compressed rows: the references of object `n` are `targets[offsets[n]..offsets[n + 1]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,13 +24,20 @@ impl Csr {
         fits.is_ok()
     }
 
+    /// Where the references of one object are among all; nowhere for an id that has no row.
+    #[must_use]
+    pub fn range(&self, id: ObjectId) -> Range<usize> {
+        let n = id.0 as usize;
+        match (self.offsets.get(n), self.offsets.get(n + 1)) {
+            (Some(&start), Some(&end)) => start as usize..end as usize,
+            _ => 0..0,
+        }
+    }
+
     /// The references of one object; none for an id that has no row.
     #[must_use]
     pub fn row(&self, id: ObjectId) -> &[ObjectId] {
-        let n = id.0 as usize;
-        let bounds = (self.offsets.get(n), self.offsets.get(n + 1));
-        let (Some(&start), Some(&end)) = bounds else { return &[] };
-        self.targets.get(start as usize..end as usize).unwrap_or_default()
+        self.targets.get(self.range(id)).unwrap_or_default()
     }
 
     /// Number of references.

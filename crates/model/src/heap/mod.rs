@@ -262,6 +262,12 @@ impl HeapGraph {
         self.out.row(id)
     }
 
+    /// Where the references of an object are, when those of all objects are counted in id order.
+    #[must_use]
+    pub fn reference_range(&self, id: ObjectId) -> std::ops::Range<usize> {
+        self.out.range(id)
+    }
+
     /// Number of references.
     #[must_use]
     pub fn edge_count(&self) -> usize {

@@ -8,7 +8,7 @@ mod parts;
 mod time;
 
 pub use malloc::malloc;
-pub use parts::{heap, maps, stacks};
+pub use parts::{heap, maps, snap, stacks};
 
 use memwhy_model::{Bytes, Case, Owner, Trust};
 use memwhy_reason::analyses::{By, Histogram, Shares};

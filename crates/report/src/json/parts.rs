@@ -1,6 +1,7 @@
 //! The formats of the commands that show one part: `memwhy.maps/1` and its like.
 
 use super::{Head, HolderOut, Rss, Tail, TypeOut, holder, owner_id, rss, types_by, value};
+use crate::Kept;
 use memwhy_model::{Bytes, Case};
 use memwhy_reason::Ask;
 use memwhy_reason::analyses::{By, Histogram, Holders, Program};
@@ -23,6 +24,22 @@ struct Part<'a, T: Serialize> {
 
 pub(super) fn wrapped<T: Serialize>(schema: &'static str, case: &Case, body: T) -> Value {
     value(&Part { head: Head::of(schema, case), body, tail: Tail::of(case) })
+}
+
+#[derive(Serialize)]
+struct SnapBody<'a> {
+    path: &'a str,
+    objects: u64,
+    references: u64,
+    bytes: u64,
+    values: bool,
+}
+
+/// What `memwhy snap --json` prints: what was written.
+#[must_use]
+pub fn snap(case: &Case, kept: &Kept<'_>) -> Value {
+    let Kept { path, objects, references, bytes, values } = *kept;
+    wrapped("memwhy.snap/1", case, SnapBody { path, objects, references, bytes, values })
 }
 
 #[derive(Serialize)]

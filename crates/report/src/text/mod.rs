@@ -6,6 +6,7 @@ mod explain;
 mod heap;
 mod malloc;
 mod maps;
+mod snap;
 mod stacks;
 mod sums;
 
@@ -13,6 +14,7 @@ pub use explain::explain;
 pub use heap::heap;
 pub use malloc::malloc;
 pub use maps::maps;
+pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
 
 use crate::blocks::Block;
