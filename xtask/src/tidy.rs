@@ -4,7 +4,7 @@
 //! |---|---|
 //! | arrows | a crate knows only those to its left, see ARCHITECTURE.md |
 //! | versions | releases are compared in `layout/` and `version.rs`; other code asks for a shape |
-//! | unsafe | every crate forbids it, but for `target/src/sys` |
+//! | unsafe | every crate forbids it, but for `target/src/sys` and `act/src/sys` |
 //! | length | a file beyond 500 lines of code (tests and tables apart) is two files |
 //! | question | the first line of a file says which question it answers |
 //! | drawers | a thing without a name of its own has no home yet: no `utils`, `common`, … |
@@ -24,6 +24,9 @@ const VERSIONS: [&str; 7] = ["v3(", "v3p(", "V2_7", ".major", ".minor", ".micro"
 
 /// Where releases may be named.
 const VERSIONED: [&str; 2] = ["crates/python/src/layout/", "crates/python/src/version.rs"];
+
+/// Where unsafe code may be: what reads a process, and what writes into one.
+const UNSAFE: [&str; 2] = ["crates/target/src/sys/", "crates/act/src/sys/"];
 
 /// Which crates of ours a crate may know; tests may know more.
 const ARROWS: [(&str, &[&str]); 10] = [
@@ -117,16 +120,16 @@ impl Tidy<'_> {
                 }
             }
         }
-        let is_sys = name.starts_with("crates/target/src/sys/");
+        let is_sys = UNSAFE.iter().any(|place| name.starts_with(place));
         if !is_sys
             && lines
                 .iter()
                 .any(|(_, line)| line.starts_with('#') && line.contains("allow(unsafe_code)"))
         {
-            self.broken(path, "unsafe code lives in crates/target/src/sys");
+            self.broken(path, "unsafe code lives in the `sys` of target and of act");
         }
         let is_root = name.ends_with("/src/lib.rs") || name.ends_with("/src/main.rs");
-        let may = name.starts_with("crates/target/");
+        let may = UNSAFE.iter().any(|place| place.trim_end_matches("sys/") == without_file(&name));
         if is_root && !may && !text.contains("#![forbid(unsafe_code)]") {
             self.broken(path, "it does not forbid unsafe code");
         }
@@ -190,6 +193,11 @@ impl Tidy<'_> {
         }
         if ids.len() < 2 { Err(format!("{}: no causes", folder.display())) } else { Ok(ids) }
     }
+}
+
+/// The folder of a file, with its last slash.
+fn without_file(name: &str) -> &str {
+    name.rfind('/').and_then(|slash| name.get(..=slash)).unwrap_or_default()
 }
 
 /// Whether `line` has `sign` as a name of its own: `uv3(` is not `v3(`.

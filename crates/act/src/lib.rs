@@ -2,4 +2,28 @@
 //!
 //! Use the `memwhy` crate, not this one. Nothing outside of this crate writes into another process,
 //! and nothing in it does so unless the user said `--allow-write`.
-#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+pub mod allocator;
+mod borrow;
+mod channel;
+mod frame;
+mod gadgets;
+mod inject;
+mod refusal;
+pub mod session;
+mod subject;
+mod sys;
+
+pub use inject::Injected;
+pub use refusal::Refusal;
+pub use session::Session;

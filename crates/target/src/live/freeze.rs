@@ -66,6 +66,11 @@ impl Freeze {
         self.since.elapsed()
     }
 
+    /// The threads that stand still and have no signal to take first.
+    pub fn still(&self) -> impl Iterator<Item = u32> {
+        self.stopped.iter().filter(|(_, signal)| **signal == 0).map(|(tid, _)| *tid)
+    }
+
     fn seize(&mut self, tid: u32, process: &Process) -> io::Result<()> {
         match ptrace::seize(tid).and_then(|()| ptrace::interrupt(tid)) {
             Ok(()) => self.pending.push(tid),

@@ -30,6 +30,12 @@ impl Mapping {
         self.facts.permissions.as_bytes().get(1) == Some(&b'w')
     }
 
+    /// Whether the process may run what is there.
+    #[must_use]
+    pub fn executable(&self) -> bool {
+        self.facts.permissions.as_bytes().get(2) == Some(&b'x')
+    }
+
     /// Whether the process may read there now: guard pages are not.
     #[must_use]
     pub fn readable(&self) -> bool {

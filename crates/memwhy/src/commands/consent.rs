@@ -1,0 +1,44 @@
+//! May memwhy change this process, and has the user been told what it will do?
+
+use super::failure::Failure;
+use super::target::duration;
+use clap::Args;
+use memwhy_target::Process;
+use std::time::Duration;
+
+/// What all commands share that change a process.
+#[derive(Debug, Args)]
+pub(super) struct Consent {
+    /// Process to act on
+    #[arg(value_name = "PID")]
+    pub(super) pid: u32,
+    /// Allow memwhy to write into the process; without it, it only says what it would do
+    #[arg(long)]
+    allow_write: bool,
+    /// How long to wait: for a moment in which it can be done, and for its end
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub(super) timeout: Duration,
+    /// Do not say beforehand what will be done
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+impl Consent {
+    /// The process, if the user agreed; says on standard error what will be done, in `steps`.
+    pub(super) fn given(&self, steps: &[&str]) -> Result<Process, Failure> {
+        let process = Process::open(self.pid)?;
+        if !self.allow_write || !self.quiet {
+            let verb = if self.allow_write { "will" } else { "would" };
+            let command = process.command().join(" ");
+            let short: String = command.chars().take(60).collect();
+            eprintln!("memwhy {verb} change process {} ({short}):", self.pid);
+            for step in steps {
+                eprintln!("  - {step}");
+            }
+        }
+        if !self.allow_write {
+            return Err(Failure::NoConsent);
+        }
+        Ok(process)
+    }
+}

@@ -1,0 +1,106 @@
+//! `memwhy trim PID`: what comes back when malloc is asked to give back what it keeps?
+
+use super::consent::Consent;
+use super::exec::STEPS;
+use super::failure::Failure;
+use super::output::Out;
+use crate::Options;
+use clap::Args;
+use memwhy_act::Session;
+use memwhy_act::allocator;
+use memwhy_act::session::Ended;
+use memwhy_model::Bytes;
+use memwhy_target::sys::interrupt;
+
+/// See the [module](self).
+#[derive(Debug, Args)]
+pub(super) struct Trim {
+    #[command(flatten)]
+    consent: Consent,
+    /// First collect garbage, with the program's own collector
+    #[arg(long)]
+    gc: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+const STEP: &str = "borrow a thread that waits in the kernel to call the allocator's own function \
+                    (malloc_trim(0) of glibc); its wait begins anew";
+
+impl Trim {
+    pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
+        let pid = self.consent.pid;
+        let mut steps = Vec::new();
+        if self.gc {
+            steps.extend_from_slice(&STEPS[..1]);
+            steps.push("run gc.collect() in it, and leave");
+        }
+        steps.push(STEP);
+        let process = self.consent.given(&steps)?;
+        let refused = |refusal| Failure::Refused { pid, refusal };
+        interrupt::watch();
+        let at_first = process.quick_rss();
+        let mut collected = None;
+        if self.gc {
+            let mut session = Session::open(process.clone(), self.consent.timeout).map_err(refused)?;
+            let mut said = String::new();
+            let code = "import gc\nprint(gc.collect())";
+            let ended = session
+                .run(code, "<gc>", Some(self.consent.timeout), &interrupt::pressed, &mut |text| {
+                    said.push_str(text);
+                })
+                .map_err(refused)?;
+            if ended == Ended::GoesOn {
+                return Err(Failure::Other {
+                    what: format!("gc.collect() did not end in {:?}", self.consent.timeout),
+                    advice: "once more, with a longer --timeout; the collection goes on".into(),
+                });
+            }
+            session.leave().map_err(refused)?;
+            collected = said.trim().parse::<u64>().ok();
+        }
+        // After the collection: it is what the trim then finds.
+        let predicted = crate::capture(pid, &Options::default())?
+            .malloc
+            .and_then(|malloc| malloc.glibc)
+            .map(|glibc| glibc.trim_returns);
+        let trimmed = allocator::trim(process, self.consent.timeout).map_err(refused)?;
+        let (before, after) = trimmed.rss;
+        let returned = before.minus(after);
+        if self.json {
+            out.json(&serde_json::json!({
+                "schema": "memwhy.trim/1",
+                "pid": pid,
+                "called": trimmed.called,
+                "thread": trimmed.tid,
+                "paused_ms": trimmed.paused.as_secs_f64() * 1000.0,
+                "took_ms": trimmed.took.as_secs_f64() * 1000.0,
+                "finished": trimmed.finished,
+                "collected_objects": collected,
+                "rss_at_first_bytes": at_first.0,
+                "rss_before_bytes": before.0,
+                "rss_after_bytes": after.0,
+                "predicted_bytes": predicted.map(|bytes| bytes.0),
+                "returned_bytes": returned.0,
+            }));
+            return Ok(0);
+        }
+        if let Some(collected) = collected {
+            out.text(&format!("gc.collect() found {collected} objects; RSS {at_first} before, {before} after"));
+        }
+        let predicted = predicted.map_or("not walked".to_owned(), |bytes: Bytes| bytes.to_string());
+        out.text(&format!(
+            "{} in thread {} ({:.0} ms; the process stood still for {:.1} ms)",
+            trimmed.called.join(", then "),
+            trimmed.tid,
+            trimmed.took.as_secs_f64() * 1000.0,
+            trimmed.paused.as_secs_f64() * 1000.0,
+        ));
+        out.text(&format!("predicted {predicted}, returned {returned}: RSS {before} → {after}"));
+        if !trimmed.finished {
+            out.text("the thread has not come back yet: it may still give memory back");
+        }
+        Ok(0)
+    }
+}
