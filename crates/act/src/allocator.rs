@@ -73,11 +73,15 @@ pub struct Trimmed {
 fn calls(subject: &Subject) -> Result<(Vec<Call>, Vec<String>), Refusal> {
     let (mut calls, mut written) = (Vec::new(), Vec::new());
     for release in RELEASES {
-        let function =
-            release.functions.iter().find_map(|name| subject.images.exporter(name));
+        let function = release.functions.iter().find_map(|name| subject.images.exporter(name));
         if let Some((image, function)) = function {
             calls.push(Call { function, argument: release.argument });
-            written.push(format!("{}'s {} of {}", release.allocator, release.written, image.file_name()));
+            written.push(format!(
+                "{}'s {} of {}",
+                release.allocator,
+                release.written,
+                image.file_name()
+            ));
         }
     }
     // glibc's heaps may be there beside another allocator's.

@@ -2,6 +2,7 @@
 
 use super::target::Place;
 use crate::{OpenError, WriteError};
+use memwhy_act::Refusal;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ pub(super) enum Failure {
     Open(OpenError),
     /// It could be read, but it is none of Python.
     NotPython { place: Place, why: String },
+    /// It was not acted upon.
+    Refused { pid: u32, refusal: Refusal },
+    /// The user did not say `--allow-write`.
+    NoConsent,
     /// We could not write.
     Write { path: Option<PathBuf>, error: io::Error },
     /// Something else of ours, with what to try.
@@ -49,6 +54,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Open(error) => error.fmt(f),
             Self::NotPython { place, why } => write!(f, "{place}: {why}"),
+            Self::Refused { pid, refusal } => write!(f, "process {pid}: {refusal}"),
+            Self::NoConsent => f.write_str("nothing was done: --allow-write was not given"),
             Self::Write { path: Some(path), error } => {
                 write!(f, "cannot write {}: {error}", path.display())
             }
@@ -78,6 +85,8 @@ impl Failure {
                  `--lib-root` say where the core's files are",
                 path.display()
             ),
+            Self::Refused { pid, refusal } => refusal.advice(*pid),
+            Self::NoConsent => "the same command with --allow-write".into(),
             Self::Write { .. } => "choose another file with -o, or none".into(),
             Self::Other { advice, .. } => advice.clone(),
         };
@@ -85,8 +94,10 @@ impl Failure {
         eprintln!("   try: {advice}");
         match self {
             Self::Open(error) => error.exit_status(),
-            Self::NotPython { .. } => 3,
-            Self::Write { .. } | Self::Other { .. } => 1,
+            Self::NotPython { .. } | Self::Refused { refusal: Refusal::NotPython(_), .. } => 3,
+            Self::Refused { refusal: Refusal::NotPermitted(_), .. } => 4,
+            Self::NoConsent => 2,
+            Self::Refused { .. } | Self::Write { .. } | Self::Other { .. } => 1,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A command is one file with its flags and their help, and one line in `commands!`.
 
+mod consent;
 mod demo;
 mod doctor;
+mod exec;
 mod explain;
 mod failure;
 mod heap;
@@ -11,9 +13,11 @@ mod malloc;
 mod maps;
 mod output;
 mod ps;
+mod shell;
 mod snap;
 mod stacks;
 mod target;
+mod trim;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
@@ -60,6 +64,12 @@ commands! {
     Maps => maps::Maps,
     /// Writes what was seen to a folder, to look at later or elsewhere
     Snap => snap::Snap,
+    /// Runs code inside of the process (needs --allow-write)
+    Exec => exec::Exec,
+    /// Opens a Python console inside of the process (needs --allow-write)
+    Shell => shell::Shell,
+    /// Has malloc give back what it keeps (needs --allow-write)
+    Trim => trim::Trim,
     /// Starts a service whose memory stays, explains it and cures it
     Demo => demo::Demo,
 }

@@ -96,7 +96,8 @@ impl Shell {
 /// Where lines are kept from one console to the next, if there is a place for such things.
 fn history() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+    let state =
+        state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
     let folder = state.join("memwhy");
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("shell-history"))

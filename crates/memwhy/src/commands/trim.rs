@@ -43,7 +43,8 @@ impl Trim {
         let at_first = process.quick_rss();
         let mut collected = None;
         if self.gc {
-            let mut session = Session::open(process.clone(), self.consent.timeout).map_err(refused)?;
+            let mut session =
+                Session::open(process.clone(), self.consent.timeout).map_err(refused)?;
             let mut said = String::new();
             let code = "import gc\nprint(gc.collect())";
             let ended = session
@@ -87,7 +88,9 @@ impl Trim {
             return Ok(0);
         }
         if let Some(collected) = collected {
-            out.text(&format!("gc.collect() found {collected} objects; RSS {at_first} before, {before} after"));
+            out.text(&format!(
+                "gc.collect() found {collected} objects; RSS {at_first} before, {before} after"
+            ));
         }
         let predicted = predicted.map_or("not walked".to_owned(), |bytes: Bytes| bytes.to_string());
         out.text(&format!(
