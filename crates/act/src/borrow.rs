@@ -60,6 +60,26 @@ pub(crate) struct Borrowed {
 /// Between two looks for a thread that can be borrowed.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Looks, without stopping anything, whether some thread seems to wait where it may be borrowed.
+///
+/// # Errors
+/// What they all do instead.
+pub(crate) fn look(subject: &Subject) -> Result<(), Vec<String>> {
+    let mut reasons = Vec::new();
+    for tid in subject.process.tids() {
+        let path = subject.process.path("task").join(tid.to_string()).join("syscall");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let number = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+        match number {
+            Some(FUTEX) => return Ok(()),
+            Some(number) if WAITING.iter().any(|(waiting, _)| *waiting == number) => return Ok(()),
+            Some(number) => reasons.push(format!("thread {tid} stands in system call {number}")),
+            None => reasons.push(format!("thread {tid} is running")),
+        }
+    }
+    Err(reasons)
+}
+
 /// As [`borrow`], looking again until `until` has come; pauses are added up.
 pub(crate) fn patiently(
     subject: &Subject,
@@ -70,6 +90,13 @@ pub(crate) fn patiently(
 ) -> Result<Borrowed, Refusal> {
     let mut paused = Duration::ZERO;
     loop {
+        if let Err(reasons) = look(subject) {
+            if Instant::now() > until {
+                return Err(Refusal::NoThread(reasons));
+            }
+            std::thread::sleep(PAUSE);
+            continue;
+        }
         let looked = Instant::now();
         match borrow(subject, calls, text, &shunned) {
             Ok(borrowed) => {
@@ -89,7 +116,7 @@ pub(crate) fn patiently(
 ///
 /// # Errors
 /// [`Refusal::NoThread`] if none can be borrowed now; nothing was changed then.
-fn borrow(
+pub(crate) fn borrow(
     subject: &Subject,
     calls: &[Call],
     text: &[u8],
@@ -127,7 +154,7 @@ fn borrow(
     let frame = Frame::build(&standing, &subject.gadgets, calls, text)
         .ok_or(Refusal::Lacks("extended state of a known size"))?;
     // First what nobody looks at, below the stack; then, in one step, the registers.
-    write::write(pid, frame.at.0, &frame.bytes)?;
+    write::write(pid, &[(frame.at, &frame.bytes)])?;
     registers::set_general(tid, &frame.registers)?;
     drop(freeze);
     Ok(Borrowed { tid, waiting_in, paused: begun.elapsed(), stack: Addr(standing.registers.rsp) })
@@ -148,8 +175,8 @@ fn usable(
     let name = match waiting {
         Some((_, name)) => *name,
         None if general.orig_rax == FUTEX && FUTEX_WAITS.contains(&(general.rsi & 0x7f)) => {
-            if is_library_lock(subject, Addr(general.rdi)) {
-                return Err("waits for a lock of the C library");
+            if is_needed(subject, Addr(general.rdi)) {
+                return Err("waits for the GIL or for a lock of a library");
             }
             "futex"
         }
@@ -182,18 +209,16 @@ fn usable(
     Ok((Standing { registers: general, extended, mask }, name))
 }
 
-/// Whether a futex is a lock of malloc, stdio or the loader: in the data of libc or ld.so, or at the
-/// head of an arena of malloc.
-fn is_library_lock(subject: &Subject, futex: Addr) -> bool {
-    let of_library = subject.images.0.iter().any(|image| {
-        let name = image.file_name();
-        let library = name.starts_with("libc.so")
-            || name.starts_with("libc-")
-            || name.starts_with("ld-linux")
-            || name.starts_with("libpthread");
-        library && image.span.contains(futex)
-    });
-    of_library || futex.0 % HEAP < 4096
+/// Whether a futex belongs to what the calls themselves need: it is in the data of an image (the GIL
+/// in the interpreter's, locks of libc and the loader), or at the head of an arena of malloc.
+///
+/// A thread that waits for the GIL waits at a condition variable, and a second wait or a signal from
+/// inside of the first never ends: glibc's `__condvar_quiesce_and_switch_g1` waits for the first.
+/// Seen on 3.10 as a target whose main thread stood still. What Python's own locks wait at are
+/// semaphores on the heap, which know nothing of who waits.
+fn is_needed(subject: &Subject, futex: Addr) -> bool {
+    let data = subject.images.0.iter().any(|image| image.span.contains(futex));
+    data || futex.0 % HEAP < 4096
 }
 
 impl Borrowed {

@@ -12,9 +12,12 @@
 use crate::Refusal;
 use crate::borrow;
 use crate::channel::{Channel, Listener};
+use crate::debugger::{self, Script};
 use crate::frame::{Argument, Call};
+use crate::pending::{self, Handed};
 use crate::subject::{Python, Subject};
 use memwhy_model::Problems;
+use memwhy_python::layout::debugger_support::DebuggerSupport;
 use memwhy_python::runtime;
 use memwhy_target::Process;
 use std::io;
@@ -26,6 +29,10 @@ const FIRST: &str = include_str!("payload/first.py");
 const SESSION: &str = include_str!("payload/session.py");
 /// `PyGILState_UNLOCKED`: what `PyGILState_Ensure` answers a thread that did not have the GIL.
 const UNLOCKED: u64 = 1;
+/// For that long only threads that wait are looked for: they are put off by nothing.
+const PREFER_WAITING: Duration = Duration::from_millis(300);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How the code came to run.
 #[derive(Clone, Debug)]
@@ -37,6 +44,8 @@ pub struct Injected {
 }
 
 /// Runs the session's code in a thread of its own in the target.
+///
+/// A thread that waits is looked for first, for a while; then one that runs bytecode, too.
 pub(crate) fn inject(
     subject: &Subject,
     patience: Duration,
@@ -44,23 +53,83 @@ pub(crate) fn inject(
     let python = subject.python()?;
     let listener = Listener::open(&subject.process)?;
     let text = bootstrap(&listener.address);
-    let until = Instant::now() + patience;
+    let begun = Instant::now();
+    let mut paused = Duration::ZERO;
+    let way = loop {
+        let looked = Instant::now();
+        let reasons = match borrow::look(subject) {
+            Err(reasons) => reasons,
+            Ok(()) => match borrow_one(subject, &python, &text) {
+                Ok(way) => break way,
+                Err(Refusal::NoThread(reasons)) => {
+                    paused += looked.elapsed();
+                    reasons
+                }
+                Err(other) => return Err(other),
+            },
+        };
+        if begun.elapsed() > PREFER_WAITING {
+            match tell_interpreter(subject, &python, &text) {
+                Ok(way) => break way,
+                Err(Refusal::NoThread(_) | Refusal::Lacks(_)) if begun.elapsed() < patience => {}
+                Err(Refusal::NoThread(more)) => {
+                    return Err(Refusal::NoThread([reasons, more].concat()));
+                }
+                Err(Refusal::Lacks(what)) => {
+                    let none = format!("and the interpreter cannot be told: there is no {what}");
+                    return Err(Refusal::NoThread([reasons, vec![none]].concat()));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        std::thread::sleep(PAUSE);
+    };
+    let left = patience.saturating_sub(begun.elapsed()).max(Duration::from_secs(1));
+    let accepted = listener.accept(subject.process.pid, left);
+    let mut channel = accepted.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => Refusal::NotBegun { how: way.how.clone() },
+        _ => error.into(),
+    })?;
+    if let Some(handed) = way.handed {
+        handed.wipe(subject);
+    }
+    channel.code(SESSION).map_err(Refusal::Lost)?;
+    Ok((channel, Injected { how: way.how, paused: paused + way.paused }))
+}
+
+/// How it was done, and what has to stay until it has begun.
+struct Way {
+    how: String,
+    paused: Duration,
+    handed: Option<Handed>,
+    _script: Option<Script>,
+}
+
+fn borrow_one(subject: &Subject, python: &Python, text: &str) -> Result<Way, Refusal> {
     let calls = [
         Call { function: python.ensure, argument: Argument::Number(0) },
         Call { function: python.run, argument: Argument::Text },
         Call { function: python.release, argument: Argument::Number(UNLOCKED) },
     ];
-    let holders = || gil_holders(subject, &python);
-    let borrowed = borrow::patiently(subject, &calls, text.as_bytes(), holders, until)?;
+    let holders = || gil_holders(subject, python);
+    let borrowed = borrow::borrow(subject, &calls, text.as_bytes(), holders)?;
     let how = format!("borrowed thread {}, which waits in {}", borrowed.tid, borrowed.waiting_in);
-    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-    let mut channel =
-        listener.accept(subject.process.pid, left).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => Refusal::NotBegun { how: "a borrowed thread" },
-            _ => error.into(),
-        })?;
-    channel.code(SESSION).map_err(Refusal::Lost)?;
-    Ok((channel, Injected { how, paused: borrowed.paused }))
+    Ok(Way { how, paused: borrowed.paused, handed: None, _script: None })
+}
+
+fn tell_interpreter(subject: &Subject, python: &Python, text: &str) -> Result<Way, Refusal> {
+    let runtime = python.interpreter.runtime;
+    let support = runtime.and_then(|at| DebuggerSupport::read(&subject.now(), at));
+    if support.is_some() {
+        let name = format!("memwhy-{}.py", std::process::id());
+        let script = Script::new(&subject.process, &name, text)?;
+        let paused = debugger::hand_over(subject, python, &script)?;
+        let how = "the interpreter's support for debuggers, PEP 768".into();
+        return Ok(Way { how, paused, handed: None, _script: Some(script) });
+    }
+    let handed = pending::hand_over(subject, python, text.as_bytes())?;
+    let how = "a pending call of the interpreter".into();
+    Ok(Way { how, paused: handed.paused, handed: Some(handed), _script: None })
 }
 
 /// The threads that hold a GIL: `PyGILState_Ensure` would be a second time for them.
@@ -75,7 +144,7 @@ fn gil_holders(subject: &Subject, python: &Python) -> Vec<u32> {
 }
 
 /// The number of a thread in its own pid namespace.
-fn inner_tid(process: &Process, tid: u32) -> u32 {
+pub(crate) fn inner_tid(process: &Process, tid: u32) -> u32 {
     let path = process.path("task").join(tid.to_string()).join("status");
     let status = std::fs::read_to_string(path).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));

@@ -16,9 +16,11 @@
 pub mod allocator;
 mod borrow;
 mod channel;
+mod debugger;
 mod frame;
 mod gadgets;
 mod inject;
+mod pending;
 mod refusal;
 pub mod session;
 mod subject;

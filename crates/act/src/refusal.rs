@@ -17,7 +17,7 @@ pub enum Refusal {
     /// The code was handed over, but did not begin in time.
     NotBegun {
         /// How it was handed over.
-        how: &'static str,
+        how: String,
     },
     /// It began, and then the connection ended.
     Lost(io::Error),

@@ -378,6 +378,13 @@ fn follow_modules(layouts: &mut Layouts, before: u64) {
     });
 }
 
+/// Which generation of the struct is at `runtime`: 0 for 3.13's, 1 for 3.14's, 2 for 3.15's.
+#[must_use]
+pub(super) fn generation_at(mem: &dyn Memory, runtime: Addr) -> Option<usize> {
+    let head: [u8; 24] = mem.array(runtime).ok()?;
+    head_of(&head).map(|(_, generation)| generation)
+}
+
 /// The version that the head of the struct states, and which of the three generations it is.
 fn head_of(head: &[u8; 24]) -> Option<(Version, usize)> {
     let (cookie, rest) = head.split_first_chunk::<8>()?;

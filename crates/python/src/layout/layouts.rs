@@ -7,9 +7,9 @@ use super::tables::{
     gc_generation, gc_head, gc_state, generator, gil_state, heap_type, instance, int_object,
     interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache, lru_link,
     memory_view, method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial,
-    pool_header, property, rlock, runtime_state, set_entry, set_object, simple_queue, stack_chunk,
-    string_io, task, thread_handle, thread_state, traceback, tuple_object, type_object,
-    unicode_object, var_object, wait_entry, weak_reference,
+    pending_calls, pool_header, property, rlock, runtime_state, set_entry, set_object,
+    simple_queue, stack_chunk, string_io, task, thread_handle, thread_state, traceback,
+    tuple_object, type_object, unicode_object, var_object, wait_entry, weak_reference,
 };
 use super::{
     ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, Wording, facts,
@@ -126,6 +126,8 @@ pub struct Layouts {
     pub lock: Option<lock::Lock>,
     /// A `threading.RLock`, 3.x.
     pub rlock: Option<rlock::RLock>,
+    /// Functions that the interpreter calls at its next bytecode, 3.7.
+    pub pending_calls: Option<pending_calls::PendingCalls>,
     /// A `queue.SimpleQueue`.
     pub simple_queue: Option<simple_queue::SimpleQueue>,
     /// What `Thread.join` waits for, 3.13.
@@ -238,6 +240,7 @@ impl Layouts {
             string_io: optional(&string_io::STRING_IO, build),
             lock: optional(&lock::LOCK, build),
             rlock: optional(&rlock::RLOCK, build),
+            pending_calls: optional(&pending_calls::PENDING_CALLS, build),
             simple_queue: optional(&simple_queue::SIMPLE_QUEUE, build),
             thread_handle: optional(&thread_handle::THREAD_HANDLE, build),
             wait_entry: optional(&wait_entry::WAIT_ENTRY, build),
@@ -351,6 +354,9 @@ impl Layouts {
             hand_out(layout, visit);
         }
         if let Some(layout) = &mut self.rlock {
+            hand_out(layout, visit);
+        }
+        if let Some(layout) = &mut self.pending_calls {
             hand_out(layout, visit);
         }
         if let Some(layout) = &mut self.simple_queue {

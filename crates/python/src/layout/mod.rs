@@ -11,6 +11,7 @@
 //! At run time [`debug_offsets`] overrides what the interpreter publishes of itself.
 
 pub mod debug_offsets;
+pub mod debugger_support;
 pub mod dump;
 pub mod facts;
 pub mod tables;

@@ -48,6 +48,7 @@ pub mod obmalloc_state;
 pub mod ordered_dict;
 pub mod ordered_dict_node;
 pub mod partial;
+pub mod pending_calls;
 pub mod pool_header;
 pub mod property;
 pub mod rlock;
@@ -114,6 +115,7 @@ pub const ALL: &[&dyn AnyTable] = &[
     &ordered_dict::ORDERED_DICT,
     &ordered_dict_node::ORDERED_DICT_NODE,
     &partial::PARTIAL,
+    &pending_calls::PENDING_CALLS,
     &pool_header::POOL_HEADER,
     &property::PROPERTY,
     &rlock::RLOCK,
