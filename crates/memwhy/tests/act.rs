@@ -4,7 +4,7 @@
 
 mod binary;
 
-use binary::{memwhy, run};
+use binary::{json, memwhy, run};
 use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
 use serde_json::Value;
 use std::io::Write as _;
@@ -202,11 +202,7 @@ fn a_trim_returns_what_was_predicted_and_the_thread_goes_on_waiting() {
     for python in require(&PYTHONS) {
         let mut target = start(python, "thread_arenas.py");
         let pid = target.pid().to_string();
-        let output = run(&["trim", &pid, "--allow-write", "-q", "--json"]);
-        let text = said(&output);
-        let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
-            panic!("{}: {error}: {text}{}", python.label, on_stderr(&output))
-        });
+        let json = json(&["trim", &pid, "--allow-write", "-q", "--json"]);
         let number = |key: &str| json.get(key).and_then(Value::as_u64).unwrap_or_default();
         let (predicted, returned) = (number("predicted_bytes"), number("returned_bytes"));
         assert!(predicted > 100 << 20, "{}: {json}", python.label);
@@ -226,10 +222,9 @@ fn garbage_is_collected_first_where_that_is_asked_for() {
             "import gc\ngc.disable()\nfor i in range(1000):\n    a = []\n    a.append(a)\ndel a";
         assert!(exec(target.pid(), waste, &["-q"]).status.success());
         let pid = target.pid().to_string();
-        let output = run(&["trim", &pid, "--allow-write", "-q", "--gc", "--json"]);
-        let json: Value = serde_json::from_str(&said(&output)).unwrap_or(Value::Null);
+        let json = json(&["trim", &pid, "--allow-write", "-q", "--gc", "--json"]);
         let collected = json.get("collected_objects").and_then(Value::as_u64);
-        assert!(collected.is_some_and(|n| n >= 1000), "{json} {}", on_stderr(&output));
+        assert!(collected.is_some_and(|n| n >= 1000), "{json}");
     }
 }
 
@@ -265,7 +260,7 @@ fn a_busy_program_survives_being_acted_upon_again_and_again() {
             }
         }
         assert!(lost.is_empty(), "{}: {} of {often} lost: {lost:?}", python.label, lost.len());
-        println!("{}: {often} of {often} ran", python.label);
+        eprintln!("{}: {often} of {often} ran", python.label);
     }
 }
 
