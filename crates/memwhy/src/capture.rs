@@ -2,9 +2,9 @@
 //!
 //! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
 
+use crate::threads::{self, NativeDetail};
 use memwhy_model::{
     About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
-    ThreadFacts, ThreadState,
 };
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::{Image, Images};
@@ -24,16 +24,16 @@ pub struct Options {
     pub pause: Pause,
     /// How long to wait for threads to stop; the copy is given up on when it takes longer.
     pub max_pause: Duration,
+    /// How much is told of C functions.
+    pub native: NativeDetail,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pause: Pause::Stop, max_pause: Duration::from_secs(10) }
+        let max_pause = Duration::from_secs(10);
+        Self { pause: Pause::Stop, max_pause, native: NativeDetail::Names }
     }
 }
-
-/// From this share of a CPU on a thread is at work; below it it wakes up now and then.
-const AT_WORK: f64 = 0.1;
 
 /// Observes a live process.
 ///
@@ -47,7 +47,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let look = clock.lap("look around");
     let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
     taken.timings.insert(0, look);
-    Ok(observe(taken, about(&process)))
+    Ok(observe(taken, about(&process), options.native))
 }
 
 /// Where the files are that a core refers to.
@@ -89,7 +89,7 @@ pub fn open(path: &Path) -> Result<Case, OpenError> {
 ///
 /// A process without Python, or with one that cannot be read, still has its memory explained: the
 /// case then has no heap, and says why among its problems.
-fn observe(taken: Capture, mut about: About) -> Case {
+fn observe(taken: Capture, mut about: About, native_detail: NativeDetail) -> Case {
     let Capture { view, threads: native, mut moment, mut problems, mut timings } = taken;
     let kept = Arc::new(view);
     let view = &*kept;
@@ -136,13 +136,17 @@ fn observe(taken: Capture, mut about: About) -> Case {
         facts.walked = false;
     }
     let mut case = Case::default();
-    let mut threads = native_threads(&native);
+    let source =
+        threads::Source { view, images: &images, process: view.process(), detail: native_detail };
+    let mut python = python;
+    let stacks = python.as_mut().map(Python::take_threads).unwrap_or_default();
+    let threads = source.join(&native, stacks);
+    timings.push(clock.lap("threads"));
     if let Some(python) = python {
         if moment.pause == Pause::None {
             moment.torn_reads = torn(&problems);
         }
         about.python = Some(python.about());
-        python.join_threads(&native, &mut threads);
         python.fill(Arc::clone(&kept), &mut case);
     }
     about.moment = moment;
@@ -174,7 +178,7 @@ pub fn from_proc(pid: u32) -> Result<Case, OpenError> {
     accounting.unexplained = accounting.rss;
     let mut about = about(&process);
     about.withheld = Some(Access::probe(&process).refusal(pid).0);
-    let threads = native_threads(&process.threads(LOOK));
+    let threads = threads::of_kernel(&process.threads(LOOK));
     Ok(Case { about, accounting, mappings, threads, problems, ..Case::default() })
 }
 
@@ -208,7 +212,7 @@ fn about(process: &Process) -> About {
 
 /// The mapping that a thread's stack pointer is in is its stack, thread-local storage included.
 fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
-    let pointers = threads.iter().filter_map(|thread| thread.stack_pointer);
+    let pointers = threads.iter().filter_map(|thread| thread.registers?.stack_pointer());
     let stacks = pointers.filter_map(|pointer| view.maps().find(pointer));
     let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
     let mut ranges: Vec<_> =
@@ -227,22 +231,6 @@ fn claim_stranger(view: &View, claims: &mut Partition) {
             claims.claim(Layer::Mapping, mapping.range(), Owner::OtherAllocator);
         }
     }
-}
-
-fn native_threads(threads: &[Thread]) -> Vec<ThreadFacts> {
-    let facts = threads.iter().map(|thread| ThreadFacts {
-        tid: thread.tid,
-        name: thread.comm.clone(),
-        state: if thread.cpu_share + thread.cpu_wait >= AT_WORK {
-            ThreadState::Running
-        } else {
-            ThreadState::Idle
-        },
-        cpu_share: thread.cpu_share,
-        cpu_wait: thread.cpu_wait,
-        ..ThreadFacts::default()
-    });
-    facts.collect()
 }
 
 fn torn(problems: &Problems) -> u64 {

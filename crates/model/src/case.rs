@@ -3,12 +3,14 @@
 //! A [`Case`] is the waist of memwhy: left of it targets are read, right of it nothing is. Whoever
 //! has a case can reason about it without the process.
 
+use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
     Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, LockFacts, ObjectId, Owner, Problems,
-    TaskFacts, Trust, Wait,
+    TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything observed.
@@ -35,6 +37,8 @@ pub struct Case {
     pub locks: Vec<LockFacts>,
     /// Every asyncio task and greenlet.
     pub tasks: Vec<TaskFacts>,
+    /// Source around the places where threads are, by file name, where it was asked for.
+    pub sources: BTreeMap<String, SourceFile>,
     /// What the C allocator says and what the walk of it found.
     pub malloc: Option<MallocFacts>,
     /// The same of CPython's small-object allocator.
@@ -237,70 +241,6 @@ impl MappingFacts {
             Owner::AnonOther
         }
     }
-}
-
-/// What a thread is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ThreadState {
-    /// On a CPU, or ready for one.
-    Running,
-    /// Waiting in the kernel.
-    #[default]
-    Idle,
-    /// Waiting for the GIL.
-    WaitingGil,
-    /// In the garbage collector.
-    Gc,
-}
-
-impl ThreadState {
-    /// The word used in JSON.
-    #[must_use]
-    pub const fn id(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Idle => "idle",
-            Self::WaitingGil => "waiting-gil",
-            Self::Gc => "gc",
-        }
-    }
-}
-
-/// One thread.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ThreadFacts {
-    /// Its number in our pid namespace.
-    pub tid: u32,
-    /// The name that Python knows, or that the kernel does.
-    pub name: String,
-    /// What it is doing.
-    pub state: ThreadState,
-    /// Which share of one CPU it used while it was looked at, just before the stop; 0 to 1.
-    pub cpu_share: f64,
-    /// For which share of that time it was ready for a CPU and had none; 0 to 1.
-    pub cpu_wait: f64,
-    /// Whether it has a Python thread state.
-    pub is_python: bool,
-    /// Whether it holds the GIL.
-    pub holds_gil: bool,
-    /// What it waits for, where that is known.
-    pub waits: Option<Wait>,
-    /// Python frames, the innermost first.
-    pub frames: Vec<Frame>,
-}
-
-/// One Python frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
-    /// The qualified name where the version has one.
-    pub function: String,
-    /// `co_filename`.
-    pub file: String,
-    /// 1-based; `None` for code without a line.
-    pub line: Option<u32>,
-    /// Local variables, name and object.
-    pub locals: Vec<(String, Addr)>,
 }
 
 /// What the C allocator keeps.

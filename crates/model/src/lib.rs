@@ -9,6 +9,7 @@
 //! * [`Owner`], [`Partition`], [`Accounting`]: who has each resident byte;
 //! * [`HeapGraph`]: the Python objects, as columns; [`Details`]: one of them, up close;
 //! * [`LockFacts`], [`TaskFacts`]: who waits for what;
+//! * [`ThreadFacts`]: what a thread is doing, in Python, in C and in the kernel;
 //! * [`Case`]: everything observed about one process at one moment.
 //!
 //! The crate knows nobody: no process, no file, no format.
@@ -24,14 +25,15 @@ pub mod partition;
 pub mod problem;
 pub mod residency;
 pub mod tasks;
+pub mod threads;
 pub mod trust;
 
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
-    About, ArenaFacts, Case, CgroupFacts, Frame, GcDebug, GcFacts, GlibcFacts, Mallinfo,
-    MallocFacts, MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout,
-    TargetKind, ThreadFacts, ThreadState, Timing,
+    About, ArenaFacts, Case, CgroupFacts, GcDebug, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
+    MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
+    Timing,
 };
 pub use details::{Details, Label};
 pub use heap::{
@@ -44,4 +46,8 @@ pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
 pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};
+pub use threads::{
+    Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,
+    ThreadFacts, ThreadState,
+};
 pub use trust::Trust;

@@ -2,9 +2,10 @@
 
 use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Mapping, View};
-use object::elf::{PF_W, PT_LOAD};
+use object::elf::{PF_W, PT_LOAD, STT_FUNC, STT_GNU_IFUNC};
 use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol, ReadCache, SymbolKind};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -202,6 +203,42 @@ impl Image {
     #[must_use]
     pub fn section_bytes(&self, name: &str) -> Option<Vec<u8>> {
         self.with_elf(|elf| Some(elf.section_by_name(name)?.data().ok()?.to_vec()))
+    }
+
+    /// Every function that the file names, with the address there and the size that it states.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(u64, u64, String)> {
+        let functions = self.with_elf(|elf| {
+            let symbols = elf.dynamic_symbols().chain(elf.symbols());
+            let functions = symbols.filter(|symbol| {
+                let kind = symbol.elf_symbol().st_type();
+                symbol.is_definition() && matches!(kind, STT_FUNC | STT_GNU_IFUNC)
+            });
+            let named = |symbol: object::read::elf::ElfSymbol64<'_, '_, Endianness, _>| {
+                let name = String::from_utf8_lossy(symbol.name_bytes().ok()?).into_owned();
+                Some((symbol.address(), symbol.size(), name))
+            };
+            Some(functions.filter_map(named).collect())
+        });
+        functions.unwrap_or_default()
+    }
+
+    /// What tells the file from every other, in hexadecimal.
+    #[must_use]
+    pub fn build_id(&self) -> Option<String> {
+        let id = self.with_elf(|elf| Some(elf.build_id().ok()??.to_vec()))?;
+        let hex = id.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Some(hex)
+    }
+
+    /// The same image with another file: one that describes it.
+    #[must_use]
+    pub fn described_by(&self, file: File) -> Self {
+        Self { file: Arc::new(file), ..self.clone() }
     }
 
     /// The word that the file has for `vaddr`, before relocation.

@@ -14,6 +14,12 @@
 )]
 
 pub mod alloc;
+pub mod call_names;
+pub mod calls;
 pub mod image;
+pub mod symbols;
+pub mod unwind;
 
 pub use image::{Image, Images};
+pub use symbols::{NativePlace, Symbols};
+pub use unwind::{NativeCall, NativeCalls, Unwinder};

@@ -157,6 +157,29 @@ impl Source<'_> {
         Some(closes.unwrap_or_else(|| of(&own)))
     }
 
+    /// Whether a collection is going on: without a graph to check the layout with, by the first
+    /// list alone.
+    #[must_use]
+    pub fn is_collecting(&self) -> bool {
+        let of = |fields: &GcState| Some(Collector::in_state(fields, self.state?));
+        let is_list = |collector: &Collector| {
+            let head = collector.lists.each(self.layouts.gc_generation.size).first().copied()?;
+            let next = self.layouts.gc_head?.next.read(self.memory, head).ok()?;
+            let back = self.layouts.gc_head?.prev.read(self.memory, Addr(next & !3)).ok()?;
+            Some(back & !3 == head.0)
+        };
+        let collector = match (self.state, self.layouts.gc_state) {
+            (Some(_), Some(own)) => [own, GC_STATE_DEBIAN_3_13]
+                .iter()
+                .filter_map(of)
+                .find(|collector| is_list(collector) == Some(true))
+                .or_else(|| of(&own)),
+            _ => self.image.and_then(|image| Collector::in_variables(self.memory, image)),
+        };
+        let flag = collector.and_then(|collector| collector.collecting);
+        flag.is_some_and(|at| self.memory.u32(at).is_ok_and(|word| word != 0))
+    }
+
     /// The list `gc.garbage`: where the collector keeps it, or as a member of its module.
     fn garbage(&self, collector: &Collector, graph: &HeapGraph) -> Option<ObjectId> {
         let kept = collector.garbage.and_then(|at| self.memory.ptr(at).ok().flatten());

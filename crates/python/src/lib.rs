@@ -21,6 +21,7 @@
 
 pub mod alloc;
 pub mod attributes;
+pub mod code;
 pub mod details;
 pub mod dict;
 pub mod find;
@@ -32,6 +33,7 @@ pub mod kinds;
 mod labels;
 pub mod layout;
 pub mod lines;
+pub mod merge;
 pub mod object;
 pub mod preview;
 pub mod reach;
@@ -39,6 +41,7 @@ mod roots;
 pub mod runtime;
 pub mod text;
 pub mod thread_names;
+pub mod threads;
 pub mod type_rows;
 pub mod types;
 pub mod version;

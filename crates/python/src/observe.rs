@@ -3,15 +3,15 @@
 use crate::alloc::pymalloc::{self, Pymalloc};
 use crate::details::Details;
 use crate::find::{self, Interpreter, Refusal};
-use crate::frames::Stacks;
 use crate::heap::{self, Heap, Places};
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
+use crate::threads::PythonThreads;
 use crate::{gc, reach, roots, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Flags, Frame, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
-    Problems, PythonAbout, ThreadFacts, ThreadState,
+    Addr, AddrRange, Case, Flags, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
+    Problems, PythonAbout,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -21,8 +21,6 @@ use std::sync::Arc;
 
 /// Chunks of the stack that Python frames lie on, of one thread.
 const MOST_STACK_CHUNKS: usize = 1 << 16;
-/// Frames of one thread; deeper recursion is cut, and noted.
-const MOST_FRAMES: usize = 10_000;
 /// An interpreter that has just started has more objects.
 const FEWEST_OBJECTS: usize = 5000;
 /// Rows of the tables that name what pins memory.
@@ -32,14 +30,10 @@ const PINS_NAMED: usize = 8;
 #[derive(Debug)]
 pub struct Python {
     interpreter: Interpreter,
-    interpreters: Vec<InterpreterState>,
     pymalloc: Pymalloc,
     heap: Heap,
     gc: Option<GcFacts>,
-    /// The frames of each thread, in the order of `interpreters`.
-    frames: Vec<Vec<Frame>>,
-    /// Names of threads, by `threading.get_ident()`.
-    names: FxHashMap<u64, String>,
+    threads: PythonThreads,
     /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
     own: Vec<AddrRange>,
 }
@@ -116,10 +110,8 @@ impl Python {
         };
         let gc = collector.facts(&heap.graph, problems);
         let own = own_memory(view, &interpreter, &interpreters);
-        let mut stacks = Stacks::new(view, &layouts);
-        let threads = interpreters.iter().flat_map(|state| &state.threads);
-        let frames = threads.map(|thread| stacks.of(thread.state, MOST_FRAMES, problems)).collect();
-        let mut python = Self { interpreter, interpreters, pymalloc, heap, gc, frames, names, own };
+        let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
+        let mut python = Self { interpreter, pymalloc, heap, gc, threads, own };
         python.name_sparse_pools();
         Ok(python)
     }
@@ -233,24 +225,9 @@ impl Python {
             .find_map(|at| self.heap.index.find(&self.heap.graph, at))
     }
 
-    /// Adds what Python knows of its threads to what the kernel does.
-    pub fn join_threads(&self, native: &[Thread], threads: &mut [ThreadFacts]) {
-        let known = self.interpreters.iter().flat_map(|state| &state.threads);
-        for (python, frames) in known.zip(&self.frames) {
-            // Python knows the numbers of its own pid namespace, we those of ours.
-            let tid = native.iter().find(|thread| Some(thread.inner_tid) == python.tid);
-            let Some(tid) = tid.map(|thread| thread.tid) else { continue };
-            let Some(facts) = threads.iter_mut().find(|facts| facts.tid == tid) else { continue };
-            facts.is_python = true;
-            facts.holds_gil = python.holds_gil;
-            facts.frames.clone_from(frames);
-            if let Some(name) = self.names.get(&python.ident) {
-                facts.name.clone_from(name);
-            }
-            if python.holds_gil && self.gc.as_ref().is_some_and(|gc| gc.collecting) {
-                facts.state = ThreadState::Gc;
-            }
-        }
+    /// The threads of Python.
+    pub fn take_threads(&mut self) -> PythonThreads {
+        std::mem::take(&mut self.threads)
     }
 
     /// Moves the facts into a case; `view` is kept for as long as the case is, to look at single

@@ -2,7 +2,7 @@
 
 use crate::find::Interpreter;
 use crate::layout::Layouts;
-use memwhy_model::{Addr, ProblemKind, Problems};
+use memwhy_model::{Addr, AddrRange, ProblemKind, Problems};
 use memwhy_target::{Memory, MemoryExt};
 use rustc_hash::FxHashSet;
 
@@ -118,22 +118,30 @@ fn thread(
 
 /// The thread state that holds the GIL. The last holder is not enough: nobody may hold it now.
 fn gil_holder(memory: &dyn Memory, python: &Interpreter, interpreter: Addr) -> Option<Addr> {
-    let layouts = &python.layouts;
     if let Some(current) = python.current_thread {
         return memory.ptr(current).ok()?;
     }
-    let shared = || Some(layouts.runtime_state?.gil?.addr(python.runtime?));
-    let gil = match layouts.interpreter_state.gil {
-        Some(gil) => gil.read(memory, interpreter).ok()?,
-        None => shared(),
-    }?;
-    let fields = layouts.gil_state?;
+    let gil = gil(memory, python, interpreter)?.start;
+    let fields = python.layouts.gil_state?;
     let locked = fields.locked.read(memory, gil).ok()?;
     let enabled = fields.enabled.is_none_or(|enabled| enabled.read(memory, gil) != Ok(0));
     if locked != 1 || !enabled {
         return None;
     }
     fields.last_holder.read(memory, gil).ok()?
+}
+
+/// Where the GIL of an interpreter is, with the words that threads sleep at; `None` where it is no
+/// struct that we know.
+#[must_use]
+pub fn gil(memory: &dyn Memory, python: &Interpreter, interpreter: Addr) -> Option<AddrRange> {
+    let layouts = &python.layouts;
+    let shared = || Some(layouts.runtime_state?.gil?.addr(python.runtime?));
+    let gil = match layouts.interpreter_state.gil {
+        Some(gil) => gil.read(memory, interpreter).ok()?,
+        None => shared(),
+    }?;
+    Some(AddrRange::sized(gil, layouts.gil_state?.size))
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn stacks_are_what_the_interpreter_says() {
             let task = format!("/proc/{}/task/{tid}", running.0.id());
             assert!(Path::new(&task).exists(), "{label}: no {task}");
             assert!(!thread.holds_gil, "{label}: all threads wait");
-            let stack = stacks.of(thread.state, MOST_FRAMES, &mut seen.problems);
+            let stack = stacks.of(thread.state, MOST_FRAMES, &mut seen.problems).frames;
             let Some(expected) = truth["threads"][&ident].as_array() else { continue };
             let said: Vec<(String, Option<u64>)> = expected.iter().map(name_and_line).collect();
             let read: Vec<(String, Option<u64>)> =
@@ -137,7 +137,7 @@ fn check_locals(frame: &Frame, expected: &Value, label: &str) {
     let mut said: Vec<(&str, u64)> =
         expected.iter().map(|(name, id)| (name.as_str(), id.as_u64().expect("an id"))).collect();
     let mut read: Vec<(&str, u64)> =
-        frame.locals.iter().map(|(name, addr)| (name.as_str(), addr.0)).collect();
+        frame.locals.iter().map(|local| (local.name.as_str(), local.value.0)).collect();
     said.sort_unstable();
     read.sort_unstable();
     assert_eq!(read, said, "{label}: {} line {:?}", frame.function, frame.line);
@@ -180,7 +180,7 @@ fn garbled_memory_ends_in_problems_and_not_in_a_panic() {
                 });
                 assert!(names.is_none_or(|names| names.len() < 1 << 17));
                 for thread in &interpreter.threads {
-                    let stack = stacks.of(thread.state, MOST_FRAMES, &mut problems);
+                    let stack = stacks.of(thread.state, MOST_FRAMES, &mut problems).frames;
                     assert!(stack.len() <= MOST_FRAMES);
                 }
             }
@@ -203,7 +203,7 @@ fn a_thread_that_runs_holds_the_gil() {
         let mut seen = looks.find(spins).unwrap_or_else(|| panic!("{label}: nobody has the GIL"));
         let [thread] = seen.interpreters[0].threads[..] else { panic!("{label}: one thread") };
         let mut stacks = Stacks::new(&seen.view, &seen.python.layouts);
-        let stack = stacks.of(thread.state, MOST_FRAMES, &mut seen.problems);
+        let stack = stacks.of(thread.state, MOST_FRAMES, &mut seen.problems).frames;
         let names: Vec<&str> = stack.iter().map(|frame| frame.function.as_str()).collect();
         assert_eq!(names, ["spin", "<module>"], "{label}");
     }

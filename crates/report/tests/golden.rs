@@ -118,7 +118,7 @@ fn every_part_has_its_format_and_its_target() {
     let parts = [
         ("memwhy.maps/1", json::maps(&case)),
         ("memwhy.heap/1", json::heap(&case, By::Footprint, 20)),
-        ("memwhy.stacks/1", json::stacks(&case, true)),
+        ("memwhy.stacks/1", json::stacks(&case, json::ThreadDetail { locals: true, native: true })),
         ("memwhy.malloc/1", json::malloc(&case)),
     ];
     for (schema, part) in parts {

@@ -19,6 +19,7 @@ pub mod captured;
 pub mod live;
 pub mod memory;
 pub mod open;
+pub mod registers;
 pub mod sys;
 
 pub use access::Access;
@@ -29,3 +30,4 @@ pub use live::process::{Process, Thread};
 pub use live::view::View;
 pub use memory::{Fault, FaultKind, MAX_READ, Memory, MemoryExt};
 pub use open::OpenError;
+pub use registers::{Call, Registers};

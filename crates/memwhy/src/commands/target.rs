@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output::ColorChoice;
-use crate::{CoreFiles, OpenError, Options};
+use crate::{CoreFiles, NativeDetail, OpenError, Options};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
@@ -101,11 +101,15 @@ impl Target {
     /// Observes the target. Where its memory is withheld, what `/proc` tells is returned, with the
     /// failure that the command ends with.
     pub(super) fn observe(&self) -> Result<(Case, Option<Failure>), Failure> {
+        self.observe_with(NativeDetail::Names)
+    }
+
+    fn observe_with(&self, native: NativeDetail) -> Result<(Case, Option<Failure>), Failure> {
         let pause = match self.pause {
             PauseChoice::Auto | PauseChoice::Stop => Pause::Stop,
             PauseChoice::None => Pause::None,
         };
-        let options = Options { pause, max_pause: self.max_pause };
+        let options = Options { pause, max_pause: self.max_pause, native };
         let files = CoreFiles { exe: self.exe.clone(), lib_root: self.lib_root.clone() };
         let observed = match &self.place {
             Place::Process(pid) => match crate::capture(*pid, &options) {
@@ -131,7 +135,15 @@ impl Target {
 
     /// Observes a target that has to be a Python process.
     pub(super) fn observe_python(&self) -> Result<(Case, Option<Failure>), Failure> {
-        let (case, failure) = self.observe()?;
+        self.observe_python_with(NativeDetail::Names)
+    }
+
+    /// The same, with so much of C functions.
+    pub(super) fn observe_python_with(
+        &self,
+        native: NativeDetail,
+    ) -> Result<(Case, Option<Failure>), Failure> {
+        let (case, failure) = self.observe_with(native)?;
         if failure.is_none() && case.about.python.is_none() {
             let refusal = case.problems.iter().find_map(|(kind, _, examples)| {
                 (kind == memwhy_model::ProblemKind::CalibrationFailed)

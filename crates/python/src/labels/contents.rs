@@ -2,7 +2,7 @@
 
 use super::{Each, Named, Names};
 use crate::attributes::{self, Place};
-use crate::frames::Stacks;
+use crate::code::Codes;
 use crate::layout::TypeFlags;
 use crate::layout::tables::frame_object::FrameContent;
 use crate::layout::tables::generator::GeneratorFrame;
@@ -173,18 +173,18 @@ fn variables(
     tags: u64,
     each: Each<'_>,
 ) -> Result<(), Fault> {
-    let known = Stacks::new(names.memory, names.layouts).variables(code)?;
+    let known = Codes::new(names.memory, names.layouts).variables(code)?;
     let words = object.memory.words(slots, known.len() as u64, MAX_READ / 8)?;
-    for ((name, _), word) in known.into_iter().zip(words) {
-        each(Addr(word & !tags), Named::Local(name));
+    for (variable, word) in known.into_iter().zip(words) {
+        each(Addr(word & !tags), Named::Local(variable.name));
     }
     Ok(())
 }
 
 /// The variables of outer functions that `code` uses: they are its last ones.
 pub(super) fn variables_of(names: &Names<'_>, code: Addr) -> Vec<String> {
-    let known = Stacks::new(names.memory, names.layouts).variables(code).unwrap_or_default();
-    known.into_iter().map(|(name, _)| name).collect()
+    let known = Codes::new(names.memory, names.layouts).variables(code).unwrap_or_default();
+    known.into_iter().map(|variable| variable.name).collect()
 }
 
 /// The attributes of an instance of a class, wherever they are kept.

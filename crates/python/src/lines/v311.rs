@@ -2,9 +2,11 @@
 //!
 //! `co_linetable` is a sequence of entries. The first byte has its top bit set, as no other has;
 //! then four bits of code and three of length. What follows depends on the code, columns mostly.
-//! Source: `Objects/locations.md`, `Include/internal/pycore_code.h: PyCodeLocationInfoKind`.
+//! Source: `Objects/locations.md`, `Include/internal/pycore_code.h: PyCodeLocationInfoKind`;
+//! `Objects/codeobject.c: advance_with_locations`.
 
 use super::to_line;
+use memwhy_model::Span;
 
 /// Codes that have a line in their arguments, or none at all. Those below mean the same line.
 const ONE_LINE_0: u8 = 10;
@@ -16,44 +18,97 @@ const NONE: u8 = 15;
 /// Bytes of a unit of bytecode.
 const UNIT: u32 = 2;
 
-/// The line of the instruction at `offset`, in bytes.
+/// The line of the instruction at `offset`, in bytes, and which part of the source it is, where the
+/// table has columns.
 #[must_use]
-pub fn line(table: &[u8], first: i32, offset: u32) -> Option<u32> {
+pub fn place(table: &[u8], first: i32, offset: u32) -> (Option<u32>, Option<Span>) {
     let (mut end, mut delta) = (0_u32, 0_i64);
     let mut rest = table;
     while let Some((head, after)) = rest.split_first() {
         let code = (head >> 3) & 0xf;
+        let next = after.iter().position(|byte| byte & 0x80 != 0).unwrap_or(after.len());
+        let (arguments, others) = after.split_at_checked(next).unwrap_or_default();
+        let mut numbers = Numbers(arguments);
         delta = delta.saturating_add(match code {
             ONE_LINE_0..=ONE_LINE_2 => i64::from(code - ONE_LINE_0),
-            NO_COLUMNS | LONG => signed(after),
+            NO_COLUMNS | LONG => numbers.signed().unwrap_or(0),
             _ => 0,
         });
         end = end.saturating_add((u32::from(head & 7) + 1) * UNIT);
         if offset < end {
-            return if code == NONE { None } else { to_line(first, delta) };
+            if code == NONE {
+                return (None, None);
+            }
+            let line = to_line(first, delta);
+            return (line, line.and_then(|line| span(code, &mut numbers, line)));
         }
-        let next = after.iter().position(|byte| byte & 0x80 != 0).unwrap_or(after.len());
-        rest = after.get(next..).unwrap_or_default();
+        rest = others;
     }
-    None
+    (None, None)
 }
 
-/// A number of six bits a byte, the lowest first; its lowest bit is the sign.
-fn signed(bytes: &[u8]) -> i64 {
-    let mut number = 0_i64;
-    // Six bytes hold 36 bits, more than any line takes.
-    for (at, byte) in (0_u32..6).zip(bytes) {
-        number |= i64::from(byte & 0x3f) << (6 * at);
-        if byte & 0x40 == 0 {
-            break;
+/// The part of the source, from the arguments of an entry that follow the step of the line.
+fn span(code: u8, numbers: &mut Numbers<'_>, line: u32) -> Option<Span> {
+    match code {
+        NO_COLUMNS | NONE => None,
+        LONG => {
+            let end_line = line.checked_add(u32::try_from(numbers.next()?).ok()?)?;
+            // One more than the column, 0 for none.
+            let mut column = || u32::try_from(numbers.next()?.checked_sub(1)?).ok();
+            Some(Span { end_line, column: column()?, end_column: column()? })
+        }
+        ONE_LINE_0..=ONE_LINE_2 => {
+            let mut byte = || numbers.byte().map(u32::from);
+            Some(Span { end_line: line, column: byte()?, end_column: byte()? })
+        }
+        short => {
+            let second = numbers.byte()?;
+            let column = (u32::from(short) << 3) | (u32::from(second) >> 4);
+            Some(Span { end_line: line, column, end_column: column + u32::from(second & 15) })
         }
     }
-    if number & 1 == 0 { number >> 1 } else { -(number >> 1) }
+}
+
+/// The arguments of an entry.
+struct Numbers<'t>(&'t [u8]);
+
+impl Numbers<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// A number of six bits a byte, the lowest first; the seventh says that more follow.
+    fn next(&mut self) -> Option<u64> {
+        let mut number = 0_u64;
+        // Six bytes hold 36 bits, more than any line takes.
+        for at in 0_u32..6 {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x3f) << (6 * at);
+            if byte & 0x40 == 0 {
+                break;
+            }
+        }
+        Some(number)
+    }
+
+    /// The same with the sign in the lowest bit.
+    fn signed(&mut self) -> Option<i64> {
+        let number = self.next()?;
+        let size = i64::try_from(number >> 1).ok()?;
+        Some(if number & 1 == 0 { size } else { -size })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::place;
+
+    fn line(table: &[u8], first: i32, offset: u32) -> Option<u32> {
+        place(table, first, offset).0
+    }
+
     use crate::lines::tests::{bytes, check};
 
     #[test]

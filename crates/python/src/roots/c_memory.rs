@@ -66,7 +66,9 @@ fn without(range: AddrRange, holes: &[AddrRange]) -> Vec<AddrRange> {
 fn stacks(finder: &mut Finder<'_>) {
     let sources = finder.sources;
     for thread in sources.threads {
-        let Some(pointer) = thread.stack_pointer else { continue };
+        let Some(pointer) = thread.registers.and_then(|known| known.stack_pointer()) else {
+            continue;
+        };
         let Some(mapping) = sources.view.maps().find(pointer) else { continue };
         // What calls no deeper than that left below the pointer is theirs: 128 bytes, the ABI's
         // red zone.

@@ -23,7 +23,7 @@ pub(super) fn collect(finder: &mut Finder<'_>) {
         let mut stacks = Stacks::new(sources.view, layouts);
         let places = stacks.frame_addresses(thread.state, MOST_FRAMES, &mut problems);
         let calls = stacks.of(thread.state, MOST_FRAMES, &mut problems);
-        let mut calls = calls.into_iter();
+        let mut calls = calls.frames.into_iter();
         for place in places {
             let Some(code) = code_of(finder, place) else { continue };
             let call = calls.next().unwrap_or_default();
@@ -94,17 +94,18 @@ fn variables(
         }
         (None, FrameContent::Elsewhere { .. }) => return Ok(()),
     };
-    for (name, value) in &call.locals {
-        finder.add_line(RootKind::Frame, *value, file, line, || format!("{whose} local '{name}'"));
+    for local in &call.locals {
+        let name = || format!("{whose} local '{}'", local.name);
+        finder.add_line(RootKind::Frame, local.value, file, line, name);
     }
-    let known = stacks.variables(code)?;
+    let known = stacks.codes().variables(code)?;
     let words = view.words(slots, known.len() as u64, MAX_READ / 8)?;
-    for ((name, in_a_cell), word) in known.iter().zip(words) {
+    for (variable, word) in known.iter().zip(words) {
         // The value in a cell was added by its name above; this is the cell.
-        if *in_a_cell {
+        if variable.in_a_cell {
             let holder = Addr(word & !tags);
-            finder
-                .add_line(RootKind::Frame, holder, file, line, || format!("{whose} cell '{name}'"));
+            let name = || format!("{whose} cell '{}'", variable.name);
+            finder.add_line(RootKind::Frame, holder, file, line, name);
         }
     }
     // How much of the value stack is in use is not up to date while the call runs.

@@ -105,10 +105,13 @@ fn starts(heap: &HeapGraph, case: &Case) -> Vec<Start> {
     });
     let locals = case.threads.iter().flat_map(|thread| {
         thread.frames.iter().flat_map(move |frame| {
-            frame.locals.iter().filter_map(move |(local, addr)| {
+            frame.locals.iter().filter_map(move |local| {
                 Some(Start {
-                    name: format!("{local} in {}() of thread {}", frame.function, thread.tid),
-                    object: heap.find(*addr)?,
+                    name: format!(
+                        "{} in {}() of thread {}",
+                        local.name, frame.function, thread.tid
+                    ),
+                    object: heap.find(local.value)?,
                     file: Some(frame.file.clone()).filter(|file| !file.is_empty()),
                     line: frame.line,
                     aliases: 0,
@@ -343,7 +346,7 @@ mod tests {
     use super::{HeldBy, Holders, follow, starts};
     use crate::Ask;
     use memwhy_model::{
-        Addr, Bytes, Case, Flags, Frame, HeapBuilder, HeapGraph, ObjectId, Root, RootKind,
+        Addr, Bytes, Case, Flags, Frame, HeapBuilder, HeapGraph, Local, ObjectId, Root, RootKind,
         ThreadFacts, TypeId, TypeRow,
     };
 
@@ -404,7 +407,10 @@ mod tests {
             function: "load".into(),
             file: "jobs.py".into(),
             line: Some(3),
-            locals: vec![("rows".into(), Addr(0x40)), ("gone".into(), Addr(0x41))],
+            locals: [("rows", 0x40), ("gone", 0x41)]
+                .map(|(name, at)| Local { name: name.into(), value: Addr(at), ..Local::default() })
+                .into(),
+            ..Frame::default()
         };
         let thread = ThreadFacts { tid: 7, frames: vec![frame], ..ThreadFacts::default() };
         let case =

@@ -84,7 +84,7 @@ fn percent(share: f64) -> String {
 fn works(thread: &ThreadFacts) -> bool {
     match thread.state {
         ThreadState::Running | ThreadState::Gc => true,
-        ThreadState::Idle | ThreadState::WaitingGil => false,
+        ThreadState::Idle | ThreadState::WaitingGil | ThreadState::WaitingLock => false,
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod malloc;
 mod parts;
+mod stacks;
 mod time;
 
 pub use malloc::malloc;
-pub use parts::{heap, maps, snap, stacks};
+pub use parts::{heap, maps, snap};
+pub use stacks::{ThreadDetail, stacks};
 
 use memwhy_model::{Bytes, Case, Owner, Trust};
 use memwhy_reason::analyses::{By, Histogram, Shares};
@@ -30,7 +32,7 @@ pub fn report(case: &Case, verdict: &Verdict) -> Value {
         head: Head::of(REPORT, case),
         rss: rss(&ask),
         heap: heap_summary(&ask),
-        threads: parts::threads(case, false),
+        threads: stacks::threads(case, ThreadDetail::default()),
         verdict: VerdictOut {
             cause: verdict.cause,
             confidence: verdict.confidence.id(),
@@ -55,7 +57,7 @@ struct Report<'a> {
     rss: Rss,
     #[serde(skip_serializing_if = "Option::is_none")]
     heap: Option<HeapOut>,
-    threads: Vec<parts::ThreadOut<'a>>,
+    threads: Vec<stacks::ThreadOut<'a>>,
     verdict: VerdictOut<'a>,
     findings: Vec<FindingOut<'a>>,
     #[serde(flatten)]

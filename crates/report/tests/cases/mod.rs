@@ -2,9 +2,9 @@
 
 use memwhy_model::{
     About, Addr, AddrRange, ArenaFacts, Bytes, Case, CgroupFacts, Flags, Frame, GcFacts,
-    GlibcFacts, HeapBuilder, HeapGraph, Mallinfo, MallocFacts, MappingFacts, Moment, ObjectId,
-    Owner, Pause, PinFacts, ProblemKind, PymallocClass, PymallocFacts, PythonAbout, Root,
-    ThreadFacts, ThreadState, Timing, Trust, TypeId, TypeRow,
+    GlibcFacts, HeapBuilder, HeapGraph, Local, LocalKind, Mallinfo, MallocFacts, MappingFacts,
+    Moment, ObjectId, Owner, Pause, PinFacts, ProblemKind, PymallocClass, PymallocFacts,
+    PythonAbout, Root, ThreadFacts, ThreadState, Timing, Trust, TypeId, TypeRow,
 };
 
 /// A web worker with 16 threads of which 15 have an arena of their own.
@@ -230,10 +230,15 @@ fn threads() -> Vec<ThreadFacts> {
         function: function.into(),
         file: file.into(),
         line: Some(line),
-        locals: Vec::new(),
+        ..Frame::default()
     };
     let mut serve = frame("Server.serve", "/srv/app/server.py", 88);
-    serve.locals = vec![("self".into(), Addr(0x8000))];
+    serve.locals = vec![Local {
+        name: "self".into(),
+        kind: LocalKind::Argument,
+        value: Addr(0x8000),
+        preview: None,
+    }];
     let wait = || vec![frame("wait", "/usr/lib/python3.11/threading.py", 327)];
     let mut threads = vec![ThreadFacts {
         tid: 4711,

@@ -95,7 +95,8 @@ pub fn capture(
     let mut pause_ms = 0.0;
     // Runs once, when the last byte is copied: from then on nothing needs the target to stand still.
     let copied = |threads: &mut Vec<Thread>| {
-        process.find_stacks(threads);
+        let stopped = frozen.as_ref().map(|(freeze, _)| freeze);
+        take_registers(process, stopped, threads);
         drop(frozen);
         if pause == Pause::Stop {
             pause_ms = milliseconds(started.elapsed());
@@ -118,6 +119,14 @@ pub fn capture(
     let view = View::of_copy(process.clone(), maps, pages, copy);
     let moment = Moment { pause, pause_ms, copied: Bytes(plan.len), torn_reads: 0 };
     Ok(Capture { view, threads, moment, problems, timings })
+}
+
+/// Looks at the registers of all threads; without a stop as far as the kernel tells them.
+fn take_registers(process: &Process, stopped: Option<&Freeze>, threads: &mut [Thread]) {
+    for thread in threads {
+        let exact = stopped.and_then(|freeze| freeze.registers(thread.tid));
+        thread.registers = exact.or_else(|| process.told_registers(thread.tid));
+    }
 }
 
 /// Says in our words why the kernel refused.
@@ -184,6 +193,8 @@ impl Plan {
             }
             for run in pages.within(mapping.range()) {
                 match run.state {
+                    // No file has the kernel's code in the process, and stacks lead through it.
+                    PageState::File if mapping.facts.name == "[vdso]" => plan.copy(run.range),
                     PageState::File => {}
                     PageState::Zero => {
                         plan.extents.push(Extent { range: run.range, stream: None });

@@ -4,6 +4,7 @@
 //! see [`crate::sys::ptrace`].
 
 use crate::live::process::Process;
+use crate::registers::Registers;
 use crate::sys::ptrace::{self, Waited};
 use memwhy_model::{ProblemKind, Problems};
 use std::collections::BTreeMap;
@@ -69,6 +70,12 @@ impl Freeze {
     /// The threads that stand still and have no signal to take first.
     pub fn still(&self) -> impl Iterator<Item = u32> {
         self.stopped.iter().filter(|(_, signal)| **signal == 0).map(|(tid, _)| *tid)
+    }
+
+    /// The registers of `tid`, if it stands still.
+    #[must_use]
+    pub fn registers(&self, tid: u32) -> Option<Registers> {
+        self.stopped.contains_key(&tid).then(|| ptrace::registers(tid).ok())?
     }
 
     fn seize(&mut self, tid: u32, process: &Process) -> io::Result<()> {

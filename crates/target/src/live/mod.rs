@@ -1,6 +1,7 @@
 //! What does a live process show from outside?
 
 pub mod capture;
+pub mod descriptors;
 pub mod freeze;
 pub mod maps;
 pub mod pages;

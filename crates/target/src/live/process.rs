@@ -2,8 +2,9 @@
 
 use crate::live::maps::{Maps, tmpfs_devices};
 use crate::open::OpenError;
+use crate::registers::Registers;
 use crate::sys::resources::clock_ticks_per_second;
-use memwhy_model::{Addr, Bytes, CgroupFacts};
+use memwhy_model::{Bytes, CgroupFacts};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ pub struct Thread {
     pub cpu_share: f64,
     /// For which share of that time it was ready for a CPU and had none; 0 to 1.
     pub cpu_wait: f64,
-    /// Where its stack was, if the kernel says so: only of a thread that does not run.
-    pub stack_pointer: Option<Addr>,
+    /// Its registers when it stood still; of a thread that was not stopped, what the kernel tells.
+    pub registers: Option<Registers>,
 }
 
 impl Process {
@@ -222,23 +223,17 @@ impl Process {
                 state: fields.state,
                 cpu_share: share(now[0], before[0]),
                 cpu_wait: share(now[1], before[1]),
-                stack_pointer: None,
+                registers: None,
             })
         };
         before.into_iter().filter_map(thread).collect()
     }
 
-    /// Looks up where the stacks of `threads` are: `/proc/PID/task/TID/syscall` ends in the stack
-    /// pointer and the program counter of a thread that does not run.
-    pub fn find_stacks(&self, threads: &mut [Thread]) {
-        for thread in threads {
-            let file = self.path("task").join(thread.tid.to_string()).join("syscall");
-            let text = fs::read_to_string(file).unwrap_or_default();
-            let pointer = text.split_ascii_whitespace().rev().nth(1);
-            let pointer = pointer.and_then(|word| word.strip_prefix("0x"));
-            thread.stack_pointer =
-                pointer.and_then(|hex| u64::from_str_radix(hex, 16).ok()).map(Addr);
-        }
+    /// What the kernel tells of the registers of a thread that is not stopped and does not run.
+    #[must_use]
+    pub fn told_registers(&self, tid: u32) -> Option<Registers> {
+        let file = self.path("task").join(tid.to_string()).join("syscall");
+        Registers::of_syscall_line(&fs::read_to_string(file).ok()?)
     }
 
     /// The control group that pays for it: version 2, else the memory controller of version 1.

@@ -60,6 +60,13 @@ impl View {
         &self.pages
     }
 
+    /// The process, if it is one that runs.
+    #[must_use]
+    pub const fn process(&self) -> Option<&Process> {
+        let (Source::Live(process) | Source::Copy(process, _)) = &self.source;
+        Some(process)
+    }
+
     /// Opens the very file that is mapped, also if it was deleted or lies in another container.
     #[must_use]
     pub fn file(&self, mapping: &Mapping) -> Option<Arc<File>> {

@@ -4,6 +4,7 @@
 //! the tracer dies of. `SIGSTOP` has no such undo, so it is never used. All calls must come from
 //! one thread of ours, which the kernel regards as the tracer.
 
+use crate::registers::{Registers, WORDS};
 use std::io;
 
 /// What a thread did when we looked.
@@ -71,6 +72,27 @@ pub fn poll(tid: u32) -> io::Result<Waited> {
         return Ok(Waited::Stopped);
     }
     Ok(Waited::Signal(libc::WSTOPSIG(status)))
+}
+
+/// The registers of a stopped thread.
+///
+/// # Errors
+/// `ESRCH` when it is gone, or not stopped.
+pub fn registers(tid: u32) -> io::Result<Registers> {
+    let mut words = [0_u64; WORDS];
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    const { assert!(size_of::<libc::user_regs_struct>() == WORDS * 8) };
+    // SAFETY: the kernel writes one `user_regs_struct`, which `words` is as large as, aligned like,
+    // and which outlives the call; any words are a valid value of it.
+    let done = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETREGS,
+            tid,
+            std::ptr::null_mut::<libc::c_void>(),
+            words.as_mut_ptr().cast::<libc::c_void>(),
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(Registers::new(words)) }
 }
 
 fn request(what: libc::c_uint, tid: u32, data: i32) -> io::Result<()> {

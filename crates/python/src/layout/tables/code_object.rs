@@ -32,6 +32,8 @@ pub struct CodeObject {
     pub names: Field<Ptr>,
     /// Positional arguments.
     pub argcount: Field<i32>,
+    /// Arguments by keyword only, 3.x.
+    pub kwonlyargcount: Option<Field<i32>>,
     /// Local variables.
     pub nlocals: Field<i32>,
     /// Depth of the value stack.
@@ -121,6 +123,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 40),
             names: at("co_names", 48),
             argcount: at("co_argcount", 16),
+            kwonlyargcount: None,
             nlocals: at("co_nlocals", 20),
             stacksize: at("co_stacksize", 24),
             exceptiontable: None,
@@ -150,6 +153,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 48),
             names: at("co_names", 56),
             argcount: at("co_argcount", 16),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 20)),
             nlocals: at("co_nlocals", 24),
             stacksize: at("co_stacksize", 28),
             exceptiontable: None,
@@ -179,6 +183,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 56),
             names: at("co_names", 64),
             argcount: at("co_argcount", 16),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 24)),
             nlocals: at("co_nlocals", 28),
             stacksize: at("co_stacksize", 32),
             exceptiontable: None,
@@ -208,6 +213,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 56),
             names: at("co_names", 64),
             argcount: at("co_argcount", 16),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 24)),
             nlocals: at("co_nlocals", 28),
             stacksize: at("co_stacksize", 32),
             exceptiontable: None,
@@ -237,6 +243,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 24),
             names: at("co_names", 32),
             argcount: at("co_argcount", 56),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 64)),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 68),
             exceptiontable: Some(at("co_exceptiontable", 40)),
@@ -266,6 +273,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 24),
             names: at("co_names", 32),
             argcount: at("co_argcount", 52),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 60)),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
             exceptiontable: Some(at("co_exceptiontable", 40)),
@@ -295,6 +303,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 24),
             names: at("co_names", 32),
             argcount: at("co_argcount", 52),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 60)),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
             exceptiontable: Some(at("co_exceptiontable", 40)),
@@ -324,6 +333,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 24),
             names: at("co_names", 32),
             argcount: at("co_argcount", 52),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 60)),
             nlocals: at("co_nlocals", 80),
             stacksize: at("co_stacksize", 64),
             exceptiontable: Some(at("co_exceptiontable", 40)),
@@ -353,6 +363,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 40),
             names: at("co_names", 48),
             argcount: at("co_argcount", 68),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 76)),
             nlocals: at("co_nlocals", 96),
             stacksize: at("co_stacksize", 80),
             exceptiontable: Some(at("co_exceptiontable", 56)),
@@ -382,6 +393,7 @@ pub const CODE_OBJECT: Table<CodeObject> = Table(&[
             consts: at("co_consts", 40),
             names: at("co_names", 48),
             argcount: at("co_argcount", 68),
+            kwonlyargcount: Some(at("co_kwonlyargcount", 76)),
             nlocals: at("co_nlocals", 96),
             stacksize: at("co_stacksize", 80),
             exceptiontable: Some(at("co_exceptiontable", 56)),
@@ -420,6 +432,7 @@ impl Shape for CodeObject {
         self.consts.visit_in(of, visit);
         self.names.visit_in(of, visit);
         self.argcount.visit_in(of, visit);
+        self.kwonlyargcount.visit_in(of, visit);
         self.nlocals.visit_in(of, visit);
         self.stacksize.visit_in(of, visit);
         self.exceptiontable.visit_in(of, visit);

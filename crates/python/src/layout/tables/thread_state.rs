@@ -53,6 +53,8 @@ pub enum CurrentFrame {
         cframe: Field<Ptr>,
         /// The frame, in that struct.
         current_frame: Field<Ptr>,
+        /// The `_PyCFrame` of the interpreter's loop around it.
+        previous: Field<Ptr>,
     },
     /// A pointer to a frame object.
     Object(Field<Ptr>),
@@ -168,6 +170,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             frame: CurrentFrame::Cframe {
                 cframe: at("cframe", 56),
                 current_frame: at("current_frame", 8),
+                previous: at("previous", 16),
             },
             dict: at("dict", 128),
             exc_info: Some(at("exc_info", 120)),
@@ -190,6 +193,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             frame: CurrentFrame::Cframe {
                 cframe: at("cframe", 56),
                 current_frame: at("current_frame", 0),
+                previous: at("previous", 8),
             },
             dict: at("dict", 112),
             exc_info: Some(at("exc_info", 104)),
@@ -331,9 +335,10 @@ impl Shape for ThreadState {
         self.native_thread_id.visit_in(of, visit);
         match &mut self.frame {
             CurrentFrame::Current(field) | CurrentFrame::Object(field) => field.visit_in(of, visit),
-            CurrentFrame::Cframe { cframe, current_frame } => {
+            CurrentFrame::Cframe { cframe, current_frame, previous } => {
                 cframe.visit_in(of, visit);
                 current_frame.visit_in("_PyCFrame", visit);
+                previous.visit_in("_PyCFrame", visit);
             }
         }
         self.dict.visit_in(of, visit);

@@ -1,0 +1,246 @@
+//! What does each thread do: the kernel's, C's and Python's word of it joined.
+
+use memwhy_model::{Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState};
+use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls};
+use memwhy_python::frames::Loop;
+use memwhy_python::merge;
+use memwhy_python::threads::PythonThreads;
+use memwhy_target::live::descriptors::Descriptors;
+use memwhy_target::{MemoryExt as _, Process, Thread, View};
+use std::path::PathBuf;
+
+/// From this share of a CPU on a thread is at work; below it it wakes up now and then.
+const AT_WORK: f64 = 0.1;
+/// C functions of one thread; deeper recursion is cut, and the stack says so.
+const MOST_CALLS: usize = 10_000;
+/// Among so many of the innermost functions those are that say what a thread waits for.
+const TELLING: usize = 10;
+/// `struct wait_entry` of CPython's parking lot: the lock is the word before the semaphore.
+const PARKED_AT: u64 = 8;
+
+/// How much is told of C functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NativeDetail {
+    /// Their names.
+    #[default]
+    Names,
+    /// Source lines and inlined functions too, which takes the reading of debug information.
+    Lines,
+}
+
+/// What is read, and where.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    /// The target's memory.
+    pub(crate) view: &'a View,
+    /// Its images.
+    pub(crate) images: &'a Images,
+    /// The process, if it still runs.
+    pub(crate) process: Option<&'a Process>,
+    /// How much is told of C functions.
+    pub(crate) detail: NativeDetail,
+}
+
+/// What the kernel alone tells.
+pub(crate) fn of_kernel(threads: &[Thread]) -> Vec<ThreadFacts> {
+    let facts = threads.iter().map(|thread| ThreadFacts {
+        tid: thread.tid,
+        name: thread.comm.clone(),
+        state: if thread.cpu_share + thread.cpu_wait >= AT_WORK {
+            ThreadState::Running
+        } else {
+            ThreadState::Idle
+        },
+        cpu_share: thread.cpu_share,
+        cpu_wait: thread.cpu_wait,
+        ..ThreadFacts::default()
+    });
+    facts.collect()
+}
+
+impl Source<'_> {
+    /// Everything of each of `threads`.
+    pub(crate) fn join(&self, threads: &[Thread], python: PythonThreads) -> Vec<ThreadFacts> {
+        let mut facts = of_kernel(threads);
+        let gils = python.gils().to_vec();
+        let mut loops = python.join(threads, &mut facts);
+        let mut unwinder = Unwinder::new(self.view, self.images);
+        let mut symbols = Symbols::new(self.images, self.roots());
+        let mut descriptors = self.process.map(Descriptors::new);
+        for (thread, facts) in threads.iter().zip(&mut facts) {
+            let Some(registers) = thread.registers else { continue };
+            let call = registers.call();
+            let mut file = |number| descriptors.as_mut()?.name(number);
+            facts.call = call.map(|call| calls::describe(self.view, &call, &mut file));
+            let loops = loops.remove(&thread.tid).unwrap_or_default();
+            let found = unwinder.unwind(&registers, MOST_CALLS);
+            facts.native = self.native(&mut symbols, found, &loops);
+            if facts.state == ThreadState::Gc {
+                continue;
+            }
+            facts.state = match call {
+                Some(_) if registers.waits() => ThreadState::Idle,
+                _ if registers.are_exact() || thread.state == 'R' => ThreadState::Running,
+                _ => facts.state,
+            };
+            let futex = call.and_then(|call| calls::futex(&call));
+            if let Some(futex) = futex.filter(|_| facts.state == ThreadState::Idle) {
+                self.waits_at(facts, futex, &gils);
+            }
+        }
+        facts
+    }
+
+    /// Tells the locks among what threads sleep at.
+    fn waits_at(&self, facts: &mut ThreadFacts, futex: Addr, gils: &[AddrRange]) {
+        // Whatever is beyond the innermost Python frame waits for something else.
+        let frames = &facts.native.frames;
+        let end = frames.iter().position(|frame| frame.runs > 0).map_or(frames.len(), |at| at + 1);
+        let functions = frames.iter().take(end.min(TELLING));
+        let functions: Vec<&str> = functions.filter_map(|f| f.function.as_deref()).collect();
+        let waits = Waits::of(&functions);
+        if waits == Waits::Gil || gils.iter().any(|gil| gil.contains(futex)) {
+            facts.state = ThreadState::WaitingGil;
+            facts.waits_at = Some(futex);
+        } else if let Waits::Lock { parked } = waits {
+            facts.state = ThreadState::WaitingLock;
+            let parked_at = || self.view.ptr(futex.before(PARKED_AT)).ok().flatten();
+            facts.waits_at = parked.then(parked_at).flatten().or(Some(futex));
+        }
+    }
+
+    /// Where separate debug files may be: with the target's files, with ours.
+    fn roots(&self) -> Vec<PathBuf> {
+        let theirs = self.process.map(|process| process.path("root"));
+        theirs.into_iter().chain([PathBuf::from("/")]).collect()
+    }
+
+    fn native(&self, symbols: &mut Symbols<'_>, found: NativeCalls, loops: &[Loop]) -> NativeStack {
+        let mut calls = Vec::new();
+        let mut named = Vec::new();
+        for call in &found.calls {
+            let function = symbols.function(call.inside).map(|(name, at)| (name.to_owned(), at));
+            let is_loop = function.as_ref().is_some_and(|(name, _)| self.is_loop(name));
+            calls.push(merge::Call { frame: call.frame, is_loop });
+            named.push(function);
+        }
+        let runs = merge::runs(&calls, found.ended.is_none(), loops);
+        let mut frames = Vec::new();
+        for ((call, function), runs) in found.calls.iter().zip(named).zip(runs) {
+            let mut frame = self.frame(call, function);
+            frame.runs = runs;
+            if self.detail == NativeDetail::Lines {
+                let mut places = symbols.places(call.inside);
+                let own = places.pop();
+                let inlined = places.into_iter().map(|place| NativeFrame {
+                    function: place.function,
+                    source: place.line,
+                    inlined: true,
+                    runs: 0,
+                    ..frame.clone()
+                });
+                frames.extend(inlined);
+                frame.source = own.as_ref().and_then(|own| own.line.clone());
+                frame.function = frame.function.or(own.and_then(|own| own.function));
+            }
+            frames.push(frame);
+        }
+        NativeStack { frames, ended: found.ended }
+    }
+
+    /// Whether a function is the interpreter's loop. It is exported, and compilers put parts of it
+    /// elsewhere, with a suffix. What 2.7 calls so is a mere entry since there is the other.
+    fn is_loop(&self, function: &str) -> bool {
+        let (newer, older) = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx");
+        let is = |name: &str| function.split('.').next() == Some(name);
+        is(newer) || (is(older) && self.images.exporter(newer).is_none())
+    }
+
+    fn frame(&self, call: &NativeCall, function: Option<(String, u64)>) -> NativeFrame {
+        let image = self.images.containing(call.inside);
+        let mapping = || self.view.maps().find(call.inside).map(|m| m.facts.name.clone());
+        let in_image = image.map_or(0, |image| call.address.0.wrapping_sub(image.bias));
+        let (function, offset) = match function {
+            // The offset is that of the address, not of the byte before.
+            Some((name, inside)) => (Some(name), inside + (call.address.0 - call.inside.0)),
+            None => (None, in_image),
+        };
+        NativeFrame {
+            address: call.address,
+            function,
+            offset,
+            image: image.map(|image| image.path.clone()).or_else(mapping).unwrap_or_default(),
+            ..NativeFrame::default()
+        }
+    }
+}
+
+/// What a sleeping thread waits for, as its innermost functions say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    Gil,
+    Lock { parked: bool },
+    Something,
+}
+
+impl Waits {
+    fn of(functions: &[&str]) -> Self {
+        let plain: Vec<&str> = functions.iter().filter_map(|name| name.split('.').next()).collect();
+        let has = |wanted: &str| plain.contains(&wanted);
+        // 2.7 takes the GIL like any other lock; up to 3.6 what does so may be inlined.
+        let for_eval = plain.windows(2).any(|pair| match pair {
+            [inner, outer] => {
+                TAKES_GIL.contains(inner) && outer.trim_start_matches('_').starts_with("PyEval_")
+            }
+            _ => false,
+        });
+        if has("take_gil") || for_eval {
+            Self::Gil
+        } else if has("_PyParkingLot_Park") {
+            Self::Lock { parked: true }
+        } else if LOCKS.iter().any(|lock| has(lock)) {
+            Self::Lock { parked: false }
+        } else {
+            Self::Something
+        }
+    }
+}
+
+/// What sleeps for the GIL, if the interpreter's loop or its interface calls it.
+const TAKES_GIL: [&str; 3] =
+    ["PyThread_acquire_lock", "pthread_cond_timedwait", "pthread_cond_wait"];
+/// What sleeps for a lock.
+const LOCKS: [&str; 11] = [
+    "PyThread_acquire_lock",
+    "PyThread_acquire_lock_timed",
+    "sem_wait",
+    "sem_timedwait",
+    "sem_clockwait",
+    "pthread_mutex_lock",
+    "pthread_mutex_timedlock",
+    "pthread_mutex_clocklock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+    "lll_lock_wait",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::Waits;
+
+    #[test]
+    fn what_is_waited_for_is_told_by_who_waits() {
+        let of = Waits::of;
+        let lock = Waits::Lock { parked: false };
+        assert_eq!(of(&["futex", "sem_wait", "PyThread_acquire_lock_timed", "acquire"]), lock);
+        assert_eq!(of(&["sem_wait", "PyThread_acquire_lock", "PyEval_RestoreThread"]), Waits::Gil);
+        assert_eq!(of(&["sem_wait", "PyThread_acquire_lock", "lock_acquire"]), lock);
+        let taken = ["pthread_cond_timedwait", "take_gil", "PyEval_RestoreThread"];
+        assert_eq!(of(&taken), Waits::Gil);
+        let inlined = ["pthread_cond_timedwait", "_PyEval_EvalFrameDefault.cold"];
+        assert_eq!(of(&inlined), Waits::Gil);
+        let parked = ["sem_wait", "_PySemaphore_Wait", "_PyParkingLot_Park", "lock_acquire"];
+        assert_eq!(of(&parked), Waits::Lock { parked: true });
+        assert_eq!(of(&["pthread_cond_wait", "blas_thread_server"]), Waits::Something);
+    }
+}

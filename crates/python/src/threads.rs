@@ -1,0 +1,104 @@
+//! Who are the threads of Python, and where in their code are they?
+
+use crate::find::Interpreter;
+use crate::frames::{Loop, Stack, Stacks};
+use crate::gc;
+use crate::runtime::{self, InterpreterState, PythonThread};
+use crate::thread_names::thread_names;
+use memwhy_model::{AddrRange, Problems, ThreadFacts, ThreadState};
+use memwhy_native::Images;
+use memwhy_target::{Memory, Thread};
+use rustc_hash::FxHashMap;
+
+/// Frames of one thread; deeper recursion is cut, and noted.
+const MOST_FRAMES: usize = 10_000;
+
+/// The threads of all interpreters.
+#[derive(Clone, Debug, Default)]
+pub struct PythonThreads {
+    threads: Vec<OneThread>,
+    gils: Vec<AddrRange>,
+}
+
+#[derive(Clone, Debug)]
+struct OneThread {
+    state: PythonThread,
+    interpreter: u32,
+    name: Option<String>,
+    stack: Stack,
+    collecting: bool,
+}
+
+impl PythonThreads {
+    /// Reads the stacks of all threads.
+    #[must_use]
+    pub fn observe(
+        memory: &dyn Memory,
+        images: &Images,
+        python: &Interpreter,
+        interpreters: &[InterpreterState],
+        problems: &mut Problems,
+    ) -> Self {
+        let layouts = &python.layouts;
+        let mut stacks = Stacks::new(memory, layouts);
+        let mut threads = Vec::new();
+        for (number, interpreter) in (0..).zip(interpreters) {
+            let modules = interpreter.modules;
+            let names = modules.and_then(|modules| thread_names(memory, layouts, modules).ok());
+            let names = names.unwrap_or_default();
+            let image = images.by_path(&python.image);
+            let state = interpreter.gc;
+            let collecting = gc::Source { memory, layouts, image, state, modules }.is_collecting();
+            threads.extend(interpreter.threads.iter().map(|state| OneThread {
+                state: *state,
+                interpreter: number,
+                name: names.get(&state.ident).cloned(),
+                stack: stacks.of(state.state, MOST_FRAMES, problems),
+                collecting: collecting && state.holds_gil,
+            }));
+        }
+        let gils = interpreters.iter().filter_map(|own| runtime::gil(memory, python, own.addr));
+        Self { threads, gils: gils.collect() }
+    }
+
+    /// Where the GILs are.
+    #[must_use]
+    pub fn gils(&self) -> &[AddrRange] {
+        &self.gils
+    }
+
+    /// Adds what Python knows of its threads to what the kernel does. Returns the interpreter's
+    /// loops of each thread, by its number.
+    pub fn join(self, native: &[Thread], facts: &mut [ThreadFacts]) -> FxHashMap<u32, Vec<Loop>> {
+        // Python knows the numbers of its own pid namespace, we those of ours. Where it keeps none
+        // its identity is the address of the thread's own storage.
+        let inner: FxHashMap<u32, u32> = native.iter().map(|t| (t.inner_tid, t.tid)).collect();
+        let storage: FxHashMap<u64, u32> =
+            native.iter().filter_map(|t| Some((t.registers?.thread_pointer()?.0, t.tid))).collect();
+        let place: FxHashMap<u32, usize> =
+            facts.iter().enumerate().map(|(at, thread)| (thread.tid, at)).collect();
+        let mut loops = FxHashMap::default();
+        for thread in self.threads {
+            let by_number = thread.state.tid.and_then(|tid| inner.get(&tid));
+            let Some(tid) = by_number.or_else(|| storage.get(&thread.state.ident)) else {
+                continue;
+            };
+            let Some(facts) = place.get(tid).and_then(|at| facts.get_mut(*at)) else { continue };
+            // A thread may have a state in several interpreters: the one with frames is it.
+            if facts.is_python && thread.stack.frames.is_empty() {
+                continue;
+            }
+            facts.is_python = true;
+            facts.interpreter = thread.interpreter;
+            facts.ident = thread.state.ident;
+            facts.holds_gil = thread.state.holds_gil;
+            facts.frames = thread.stack.frames;
+            facts.name = thread.name.unwrap_or(std::mem::take(&mut facts.name));
+            if thread.collecting {
+                facts.state = ThreadState::Gc;
+            }
+            loops.insert(*tid, thread.stack.loops);
+        }
+        loops
+    }
+}
