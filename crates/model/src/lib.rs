@@ -26,6 +26,7 @@ pub mod problem;
 pub mod residency;
 pub mod tasks;
 pub mod threads;
+pub mod trial;
 pub mod trust;
 
 pub use addr::{Addr, AddrRange};
@@ -50,4 +51,5 @@ pub use threads::{
     Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,
     ThreadFacts, ThreadState,
 };
+pub use trial::{Run, Sample, Trial};
 pub use trust::Trust;

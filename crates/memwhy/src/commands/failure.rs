@@ -16,6 +16,8 @@ pub(super) enum Failure {
     NotPython { place: Place, why: String },
     /// It was not acted upon.
     Refused { pid: u32, refusal: Refusal },
+    /// An argument is none that can be used.
+    Usage(String),
     /// The user did not say `--allow-write`.
     NoConsent,
     /// We could not write.
@@ -60,7 +62,7 @@ impl fmt::Display for Failure {
                 write!(f, "cannot write {}: {error}", path.display())
             }
             Self::Write { path: None, error } => write!(f, "cannot write: {error}"),
-            Self::Other { what, .. } => f.write_str(what),
+            Self::Usage(what) | Self::Other { what, .. } => f.write_str(what),
         }
     }
 }
@@ -86,6 +88,7 @@ impl Failure {
                 path.display()
             ),
             Self::Refused { pid, refusal } => refusal.advice(*pid),
+            Self::Usage(_) => "`memwhy COMMAND --help` says what there is".into(),
             Self::NoConsent => "the same command with --allow-write".into(),
             Self::Write { .. } => "choose another file with -o, or none".into(),
             Self::Other { advice, .. } => advice.clone(),
@@ -96,7 +99,7 @@ impl Failure {
             Self::Open(error) => error.exit_status(),
             Self::NotPython { .. } | Self::Refused { refusal: Refusal::NotPython(_), .. } => 3,
             Self::Refused { refusal: Refusal::NotPermitted(_), .. } => 4,
-            Self::NoConsent => 2,
+            Self::Usage(_) | Self::NoConsent => 2,
             Self::Refused { .. } | Self::Write { .. } | Self::Other { .. } => 1,
         }
     }

@@ -17,6 +17,7 @@ mod shell;
 mod snap;
 mod stacks;
 mod target;
+mod trial;
 mod trim;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -70,6 +71,8 @@ commands! {
     Shell => shell::Shell,
     /// Has malloc give back what it keeps (needs --allow-write)
     Trim => trim::Trim,
+    /// Runs a program under each cure and compares: which one would help?
+    Try => trial::Try,
     /// Starts a service whose memory stays, explains it and cures it
     Demo => demo::Demo,
 }
