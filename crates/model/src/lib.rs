@@ -33,8 +33,8 @@ pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
     About, ArenaFacts, Case, CgroupFacts, GcDebug, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
-    MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
-    Timing,
+    MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts,
+    PythonAbout, TargetKind, Timing,
 };
 pub use details::{Details, Label};
 pub use heap::{
