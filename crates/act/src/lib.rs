@@ -25,7 +25,6 @@ mod refusal;
 pub mod session;
 mod subject;
 mod sys;
-pub mod trial;
 
 pub use inject::Injected;
 pub use refusal::Refusal;

@@ -10,10 +10,11 @@ use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::{Image, Images};
 use memwhy_python::Python;
 use memwhy_store::ReadError;
+use memwhy_target::core_file::write::{Existing, WriteError, Written};
 use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
-use memwhy_target::{Access, Capture, OpenError, Process, Thread, View};
-use std::path::{Path, PathBuf};
+use memwhy_target::{Access, Capture, CoreFiles, OpenError, Process, Thread, View};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -50,21 +51,32 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     Ok(observe(taken, about(&process), options.native))
 }
 
-/// Where the files are that a core refers to.
-#[derive(Clone, Debug, Default)]
-pub struct CoreFiles {
-    /// The program that ran, where it is not at the path that the core states.
-    pub exe: Option<PathBuf>,
-    /// A folder under which all paths of the core are looked up first.
-    pub lib_root: Option<PathBuf>,
+/// Writes a core file of a live process, which stands still while its memory is copied.
+///
+/// # Errors
+/// If the process cannot be copied or the file not be written: then there is none.
+pub fn write_core(
+    pid: u32,
+    path: &Path,
+    existing: Existing,
+    patience: Duration,
+) -> Result<Written, WriteError> {
+    let process = Process::open(pid).map_err(WriteError::Open)?;
+    let about = about(&process);
+    memwhy_target::core_file::write::write(&process, &about, path, existing, patience)
 }
 
 /// Observes the process that a core file was written of.
 ///
 /// # Errors
 /// If it is no core of a 64-bit x86 Linux process.
-pub fn open_core(path: &Path, _files: &CoreFiles) -> Result<Case, OpenError> {
-    Err(OpenError::NotACore { path: path.into(), why: "cores are not read yet".into() })
+pub fn open_core(
+    path: &Path,
+    files: &CoreFiles,
+    native_detail: NativeDetail,
+) -> Result<Case, OpenError> {
+    let (taken, about) = memwhy_target::core_file::open(path, files)?;
+    Ok(observe(taken, about, native_detail))
 }
 
 /// Opens what an earlier capture left on disk: a snapshot's folder.
@@ -82,7 +94,10 @@ pub fn open_snapshot(path: &Path) -> Result<Case, OpenError> {
 /// # Errors
 /// As [`open_snapshot`] and [`open_core`].
 pub fn open(path: &Path) -> Result<Case, OpenError> {
-    if path.is_dir() { open_snapshot(path) } else { open_core(path, &CoreFiles::default()) }
+    if path.is_dir() {
+        return open_snapshot(path);
+    }
+    open_core(path, &CoreFiles::default(), NativeDetail::default())
 }
 
 /// Observes a target that holds still, wherever its bytes come from.
@@ -203,7 +218,7 @@ fn about(process: &Process) -> About {
         pid: process.pid,
         command: process.command(),
         exe: process.exe(),
-        uptime_s: process.uptime_s(),
+        uptime_s: Some(process.uptime_s()),
         taken_at_unix_s: now.as_secs_f64(),
         cgroup: process.cgroup(),
         ..About::default()

@@ -12,9 +12,9 @@ mod capture;
 pub mod commands;
 mod threads;
 
-pub use capture::{CoreFiles, Options, capture, from_proc, open, open_core, open_snapshot};
+pub use capture::{Options, capture, from_proc, open, open_core, open_snapshot, write_core};
 pub use memwhy_model as model;
 pub use memwhy_reason::{Verdict, explain};
 pub use memwhy_store::{Values, WriteError, Written, write};
-pub use memwhy_target::OpenError;
+pub use memwhy_target::{CoreFiles, OpenError};
 pub use threads::NativeDetail;

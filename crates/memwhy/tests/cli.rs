@@ -17,8 +17,8 @@ use std::time::Duration;
 /// `nobody`.
 const ANOTHER_UID: u32 = 65534;
 
-const COMMANDS: [&str; 9] =
-    ["explain", "ps", "doctor", "stacks", "heap", "malloc", "maps", "snap", "demo"];
+const COMMANDS: [&str; 10] =
+    ["explain", "ps", "doctor", "stacks", "heap", "malloc", "maps", "snap", "core", "demo"];
 
 fn one_python() -> Option<&'static Interpreter> {
     let found = || require(&["3"]).first().copied();

@@ -43,8 +43,6 @@ pub struct Case {
     pub malloc: Option<MallocFacts>,
     /// The same of CPython's small-object allocator.
     pub pymalloc: Option<PymallocFacts>,
-    /// The same of mimalloc, where CPython's objects are in it: without GIL they are.
-    pub mimalloc: Option<MimallocFacts>,
     /// The state of the cyclic garbage collector.
     pub gc: Option<GcFacts>,
     /// What went wrong, counted.
@@ -105,8 +103,8 @@ pub struct About {
     pub command: Vec<String>,
     /// Where `/proc/PID/exe` points.
     pub exe: String,
-    /// Seconds since it started.
-    pub uptime_s: f64,
+    /// Seconds since it started, where that is known.
+    pub uptime_s: Option<f64>,
     /// When it was captured, seconds since 1970.
     pub taken_at_unix_s: f64,
     /// Its interpreter, if it has one.
@@ -117,9 +115,79 @@ pub struct About {
     pub cgroup: Option<CgroupFacts>,
     /// Why memory could not be read, where only `/proc` tells: a sentence.
     pub withheld: Option<String>,
+    /// The signal that ended it, of a core.
+    #[serde(default)]
+    pub signal: Option<i32>,
+    /// What this target does not tell; figures for it are not to be shown.
+    #[serde(default)]
+    pub untold: Vec<Untold>,
+}
+
+/// What a live process tells and a core does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Untold {
+    /// Which pages were in memory: figures are of the bytes that the core holds.
+    Residency,
+    /// Which threads used a CPU.
+    CpuUse,
+    /// Since when it ran.
+    Uptime,
+    /// What its control group used and may use.
+    Cgroup,
+    /// Which files and connections it had open.
+    OpenFiles,
+    /// What the kernel calls its threads.
+    ThreadNames,
+}
+
+impl Untold {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Residency,
+        Self::CpuUse,
+        Self::Uptime,
+        Self::Cgroup,
+        Self::OpenFiles,
+        Self::ThreadNames,
+    ];
+
+    /// What it is, as a sentence goes on with it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Residency => "residency",
+            Self::CpuUse => "use of CPUs",
+            Self::Uptime => "uptime",
+            Self::Cgroup => "control group",
+            Self::OpenFiles => "open files",
+            Self::ThreadNames => "native names of threads",
+        }
+    }
 }
 
 impl About {
+    /// Whether the target tells `what`.
+    #[must_use]
+    pub fn tells(&self, what: Untold) -> bool {
+        !self.untold.contains(&what)
+    }
+
+    /// What the bytes of the accounting are: resident, or of a core those that it holds.
+    #[must_use]
+    pub fn measure(&self) -> &'static str {
+        if self.tells(Untold::Residency) { "RSS" } else { "in the core" }
+    }
+
+    /// What to give memwhy to read the running program, also where this one runs no more.
+    #[must_use]
+    pub fn running(&self) -> String {
+        match self.kind {
+            TargetKind::Process => self.target(),
+            TargetKind::Core | TargetKind::Snapshot => "PID".into(),
+        }
+    }
+
     /// What to give memwhy to read the same thing again: the pid, or the path of a file.
     #[must_use]
     pub fn target(&self) -> String {
@@ -397,45 +465,6 @@ pub struct PymallocClass {
     pub used: u64,
     /// Blocks free.
     pub free: u64,
-}
-
-/// What CPython's mimalloc says of itself, and what the walk of it found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MimallocFacts {
-    /// The releases that are laid out as it is.
-    pub release: String,
-    /// Segments, and those whose thread is gone.
-    pub segments: u64,
-    /// Segments whose thread is gone.
-    pub abandoned_segments: u64,
-    /// Address space of the segments.
-    pub reserved: Bytes,
-    /// Heaps with pages: a few of each thread.
-    pub heaps: u64,
-    /// Pages with blocks.
-    pub pages: u64,
-    /// Pages whose thread is gone.
-    pub abandoned_pages: u64,
-    /// Blocks in use.
-    pub blocks: u64,
-    /// Bytes of blocks in use.
-    pub allocated: Bytes,
-    /// Bytes of pages that no block in use has.
-    pub free_in_pages: Bytes,
-    /// Bytes of slices that are of no page.
-    pub free_in_segments: Bytes,
-    /// Slices that describe their segment.
-    pub overhead: Bytes,
-    /// Blocks freed by other threads that their own has not taken back yet.
-    pub delayed: u64,
-    /// Each size class that has pages.
-    pub classes: Vec<PymallocClass>,
-    /// Pages of which less than an eighth is in use, and the bytes of blocks in use in them.
-    pub sparse_pages: (u64, Bytes),
-    /// Pages whose chains of free blocks and counts disagree.
-    pub torn_pages: u64,
-    /// Types of the objects that hold sparse pages, most pages first: (type, pages).
-    pub pinned_by_type: Vec<(String, u64)>,
 }
 
 /// The cyclic garbage collector.

@@ -27,8 +27,6 @@ pub enum Owner {
     /// Free blocks, free pools and never used pools of pymalloc.
     #[serde(rename = "pymalloc.free")]
     PymallocFree,
-    /// Free blocks, free pages and free slices of CPython's mimalloc.
-    MimallocFree,
     /// malloc chunks in use that no Python object holds.
     #[serde(rename = "malloc.native")]
     MallocNative,
@@ -60,13 +58,12 @@ pub enum Owner {
 
 impl Owner {
     /// Every owner, in the order of reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::PythonObjects,
         Self::PythonGarbage,
         Self::PythonOrphans,
         Self::PythonRuntime,
         Self::PymallocFree,
-        Self::MimallocFree,
         Self::MallocNative,
         Self::MallocFree,
         Self::MallocOverhead,
@@ -87,7 +84,6 @@ impl Owner {
             Self::PythonOrphans => "python.orphans",
             Self::PythonRuntime => "python.runtime",
             Self::PymallocFree => "pymalloc.free",
-            Self::MimallocFree => "mimalloc.free",
             Self::MallocNative => "malloc.native",
             Self::MallocFree => "malloc.free",
             Self::MallocOverhead => "malloc.overhead",

@@ -34,6 +34,10 @@ pub enum ProblemKind {
     ThreadNotStopped,
     /// Page facts and smaps differ, the residual says by how much.
     ResidencyMismatch,
+    /// A core is cut off, or says of itself what cannot be.
+    CoreIncomplete,
+    /// A file that a core refers to is not there, or is of another build.
+    FileNotFound,
 }
 
 impl ProblemKind {
@@ -67,6 +71,8 @@ impl ProblemKind {
             Self::KernelRefused => "kernel-refused",
             Self::ThreadNotStopped => "thread-not-stopped",
             Self::ResidencyMismatch => "residency-mismatch",
+            Self::CoreIncomplete => "core-incomplete",
+            Self::FileNotFound => "file-not-found",
         }
     }
 }

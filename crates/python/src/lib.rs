@@ -19,7 +19,6 @@
     )
 )]
 
-mod alive;
 pub mod alloc;
 pub mod attributes;
 pub mod code;

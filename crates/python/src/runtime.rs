@@ -3,7 +3,7 @@
 use crate::find::Interpreter;
 use crate::layout::Layouts;
 use memwhy_model::{Addr, AddrRange, ProblemKind, Problems};
-use memwhy_target::{Memory, MemoryExt};
+use memwhy_target::{Memory, MemoryExt, Thread};
 use rustc_hash::FxHashSet;
 
 /// Sub-interpreters; nobody has more.
@@ -37,6 +37,19 @@ pub struct PythonThread {
     pub tid: Option<u32>,
     /// Whether it holds the GIL.
     pub holds_gil: bool,
+}
+
+impl PythonThread {
+    /// Whether it is this thread of the kernel's.
+    ///
+    /// Python knows the numbers of its own pid namespace, we those of ours. A core that was written
+    /// from outside of the namespace has other numbers; what Python calls a thread's identity is
+    /// then where its thread-local storage begins.
+    #[must_use]
+    pub fn is(&self, thread: &Thread) -> bool {
+        let here = || thread.registers.and_then(|registers| registers.thread_pointer());
+        self.tid == Some(thread.inner_tid) || here() == Some(Addr(self.ident))
+    }
 }
 
 /// Follows a linked list from `head`: at most `most` members, and none twice.

@@ -15,7 +15,6 @@ pub mod analyses;
 pub mod ask;
 pub mod finding;
 pub mod hypotheses;
-pub mod trials;
 pub mod verdict;
 pub mod wording;
 

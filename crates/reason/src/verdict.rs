@@ -73,7 +73,7 @@ impl Verdict {
                     return Self::undecided(findings, doubts, String::new());
                 };
                 let about = amount(open.could_explain, ask.rss());
-                let summary = format!("undecided: {why}, and it may be {about} of RSS");
+                let summary = format!("undecided: {why}, and it may be {about} of all memory");
                 Self::undecided(findings, doubts, summary)
             }
             (Some(memory), open) => {
@@ -183,7 +183,7 @@ fn doubts(case: &Case) -> (Vec<String>, Confidence) {
     let mut most = Confidence::High;
     let residual = case.accounting.unexplained.share_of(case.rss());
     if residual > RESIDUAL_IS_FINE && case.about.withheld.is_none() {
-        doubts.push(format!("{} of RSS is unexplained", percent(residual)));
+        doubts.push(format!("{} of {} is unexplained", percent(residual), case.about.measure()));
         most = if residual > RESIDUAL_IS_MUCH { Confidence::Low } else { most.less() };
     }
     if let Some(python) = &case.about.python
@@ -216,16 +216,18 @@ fn weighs(kind: ProblemKind, n: u64, objects: u64) -> bool {
         ProblemKind::BrokenMallocHeap
         | ProblemKind::CalibrationFailed
         | ProblemKind::LayoutDisagrees
-        | ProblemKind::ThreadNotStopped => true,
+        | ProblemKind::ThreadNotStopped
+        | ProblemKind::CoreIncomplete => true,
         ProblemKind::UnreadablePointer
         | ProblemKind::AbsurdLength
         | ProblemKind::BrokenList
         | ProblemKind::TornPool
         | ProblemKind::OwnersConflict => n > A_FEW.max(objects / OBJECTS_PER_PROBLEM),
         // Counted above, or felt as a residual, or without consequence for what was read.
-        ProblemKind::TornRead | ProblemKind::ResidencyMismatch | ProblemKind::KernelRefused => {
-            false
-        }
+        ProblemKind::TornRead
+        | ProblemKind::ResidencyMismatch
+        | ProblemKind::KernelRefused
+        | ProblemKind::FileNotFound => false,
     }
 }
 
@@ -252,6 +254,12 @@ pub fn said(kind: ProblemKind, n: u64) -> String {
         ProblemKind::ThreadNotStopped => format!("{} did not stop", count(n, "thread")),
         ProblemKind::ResidencyMismatch => {
             format!("{} where smaps and page facts differ", count(n, "mapping"))
+        }
+        ProblemKind::CoreIncomplete => {
+            format!("{} of the core missing or broken", count(n, "part"))
+        }
+        ProblemKind::FileNotFound => {
+            format!("{} that the core refers to not found", count(n, "file"))
         }
     }
 }

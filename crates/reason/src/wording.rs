@@ -2,7 +2,7 @@
 //!
 //! A number has a unit and a share, everywhere the same way.
 
-use memwhy_model::Bytes;
+use memwhy_model::{Bytes, Case};
 
 /// `398 MiB (77%)`.
 #[must_use]
@@ -12,8 +12,9 @@ pub fn amount(part: Bytes, whole: Bytes) -> String {
 
 /// `398 MiB of 515 MiB RSS (77%)`.
 #[must_use]
-pub fn of_rss(part: Bytes, rss: Bytes) -> String {
-    format!("{part} of {rss} RSS ({})", percent(part.share_of(rss)))
+pub fn of_all(part: Bytes, case: &Case) -> String {
+    let all = case.rss();
+    format!("{part} of {all} {} ({})", case.about.measure(), percent(part.share_of(all)))
 }
 
 /// `77%`, `0.4%`, `<0.1%`, `0%`: what is not nothing is not rounded to nothing.

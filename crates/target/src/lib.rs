@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod captured;
+pub mod core_file;
 pub mod live;
 pub mod memory;
 pub mod open;
@@ -24,6 +25,8 @@ pub mod sys;
 
 pub use access::Access;
 pub use captured::Captured;
+pub use core_file::CoreMemory;
+pub use core_file::files::CoreFiles;
 pub use live::capture::{Capture, Skip, capture};
 pub use live::maps::{Mapping, Maps};
 pub use live::process::{Process, Thread};

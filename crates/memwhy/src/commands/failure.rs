@@ -16,10 +16,10 @@ pub(super) enum Failure {
     NotPython { place: Place, why: String },
     /// It was not acted upon.
     Refused { pid: u32, refusal: Refusal },
-    /// An argument is none that can be used.
-    Usage(String),
     /// The user did not say `--allow-write`.
     NoConsent,
+    /// There is a file of that name, and nobody said that it may go.
+    Exists { path: PathBuf },
     /// We could not write.
     Write { path: Option<PathBuf>, error: io::Error },
     /// Something else of ours, with what to try.
@@ -58,11 +58,12 @@ impl fmt::Display for Failure {
             Self::NotPython { place, why } => write!(f, "{place}: {why}"),
             Self::Refused { pid, refusal } => write!(f, "process {pid}: {refusal}"),
             Self::NoConsent => f.write_str("nothing was done: --allow-write was not given"),
+            Self::Exists { path } => write!(f, "{} exists; nothing was written", path.display()),
             Self::Write { path: Some(path), error } => {
                 write!(f, "cannot write {}: {error}", path.display())
             }
             Self::Write { path: None, error } => write!(f, "cannot write: {error}"),
-            Self::Usage(what) | Self::Other { what, .. } => f.write_str(what),
+            Self::Other { what, .. } => f.write_str(what),
         }
     }
 }
@@ -88,8 +89,8 @@ impl Failure {
                 path.display()
             ),
             Self::Refused { pid, refusal } => refusal.advice(*pid),
-            Self::Usage(_) => "`memwhy COMMAND --help` says what there is".into(),
             Self::NoConsent => "the same command with --allow-write".into(),
+            Self::Exists { .. } => "another name with -o, or --force to replace it".into(),
             Self::Write { .. } => "choose another file with -o, or none".into(),
             Self::Other { advice, .. } => advice.clone(),
         };
@@ -99,8 +100,11 @@ impl Failure {
             Self::Open(error) => error.exit_status(),
             Self::NotPython { .. } | Self::Refused { refusal: Refusal::NotPython(_), .. } => 3,
             Self::Refused { refusal: Refusal::NotPermitted(_), .. } => 4,
-            Self::Usage(_) | Self::NoConsent => 2,
-            Self::Refused { .. } | Self::Write { .. } | Self::Other { .. } => 1,
+            Self::NoConsent => 2,
+            Self::Exists { .. }
+            | Self::Refused { .. }
+            | Self::Write { .. }
+            | Self::Other { .. } => 1,
         }
     }
 }

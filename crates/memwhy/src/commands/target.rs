@@ -119,7 +119,7 @@ impl Target {
                 }
                 Err(error) => return Err(error.into()),
             },
-            Place::Core(path) => (crate::open_core(path, &files)?, None),
+            Place::Core(path) => (crate::open_core(path, &files, options.native)?, None),
             Place::Snapshot(path) => (crate::open_snapshot(path)?, None),
         };
         if self.verbose {

@@ -75,7 +75,7 @@ fn stacks(finder: &mut Finder<'_>) {
         let start = pointer.before(128).max(mapping.range().start);
         let end = mapping.range().end.min(start.at(DEEPEST_STACK));
         let known = sources.interpreters.iter().flat_map(|state| &state.threads);
-        let python = known.into_iter().find(|known| known.tid == Some(thread.inner_tid));
+        let python = known.into_iter().find(|known| known.is(thread));
         let name = python.and_then(|python| sources.thread_names.get(&python.ident));
         let name = name.map_or_else(|| format!("thread {}", thread.tid), Clone::clone);
         let present = sources.view.pages().present(&[AddrRange::new(start, end)]);

@@ -66,8 +66,7 @@ fn trust_in(owner: Owner, case: &Case) -> Trust {
         | Owner::PythonGarbage
         | Owner::PythonOrphans
         | Owner::PythonRuntime
-        | Owner::PymallocFree
-        | Owner::MimallocFree => python,
+        | Owner::PymallocFree => python,
         // What is in use and nobody's depends on having found every object.
         Owner::MallocNative => malloc.min(python),
         Owner::MallocFree | Owner::MallocOverhead => malloc,

@@ -14,7 +14,7 @@ use super::Hypothesis;
 use crate::analyses::accounting::walk_is_exact;
 use crate::analyses::retention::{FAR_GROWN, Retained};
 use crate::analyses::{Class, Holders, Retention};
-use crate::wording::{amount, count, of_rss, short_type};
+use crate::wording::{amount, count, of_all, short_type};
 use crate::{Ask, Finding, Holder, Remedy, Standing, noteworthy};
 use memwhy_model::{Addr, Bytes, GlibcFacts, HeapGraph, MallocFacts, ObjectId, Owner, Trust};
 
@@ -65,7 +65,7 @@ impl Hypothesis for AllocatorRetention {
         finding.explains = free;
         finding.summary = format!(
             "{} is memory that the program freed and {} keeps",
-            of_rss(free, rss),
+            of_all(free, ask),
             malloc.name
         );
         match (&malloc.glibc, &*ask.get::<Retention>()) {
@@ -83,7 +83,7 @@ fn fill(
     glibc: &GlibcFacts,
     kept: &Retained,
 ) {
-    let pid = ask.about.target();
+    let (pid, running) = (ask.about.target(), ask.about.running());
     let exact = walk_is_exact(malloc);
     let trust = if exact { Trust::Target } else { Trust::Table };
     finding.saw(
@@ -98,7 +98,7 @@ fn fill(
             kept.returns,
             if exact { " (walk and malloc's own counters agree: 0 B off)" } else { "" }
         ),
-        format!("gdb -p {pid} -batch -ex 'call (void)malloc_stats()' (on the target's stderr)"),
+        format!("gdb -p {running} -batch -ex 'call (void)malloc_stats()' (on the target's stderr)"),
     );
     if kept.class != Class::MmapThresholdGrew && grown(glibc) {
         finding.saw(
@@ -231,7 +231,7 @@ fn object_at(heap: &HeapGraph, memory: Addr) -> Option<ObjectId> {
 }
 
 fn remedies(ask: &Ask<'_>, glibc: &GlibcFacts, kept: &Retained) -> Vec<Remedy> {
-    let (rss, pid) = (ask.rss(), ask.about.target());
+    let (rss, running) = (ask.rss(), ask.about.running());
     let measured = kept.class.measured();
     let trimmed = rss.minus(kept.returns);
     let figures = |after: &str| {
@@ -240,17 +240,17 @@ fn remedies(ask: &Ask<'_>, glibc: &GlibcFacts, kept: &Retained) -> Vec<Remedy> {
             measured.workload, measured.before
         )
     };
-    let again = format!("the same load again, then memwhy {pid}: malloc free");
+    let again = format!("the same load again, then memwhy {running}: malloc free");
     let trim = Remedy {
         action: "call ctypes.CDLL(\"libc.so.6\").malloc_trim(0) in the program, now and then"
             .into(),
         expected_rss: Some(trimmed),
         note: format!(
-            "or once from outside: gdb -p {pid} -batch -ex 'call (int)malloc_trim(0)' (stops it for \
+            "or once from outside: gdb -p {running} -batch -ex 'call (int)malloc_trim(0)' (stops it for \
              seconds, can hang it); {}",
             figures(&measured.trimmed.to_string())
         ),
-        verify: format!("memwhy {pid}: RSS near {trimmed}"),
+        verify: format!("memwhy {running}: RSS near {trimmed}"),
     };
     let jemalloc = |after: &str| Remedy {
         action: "start with LD_PRELOAD=libjemalloc.so.2 \
@@ -308,7 +308,7 @@ fn remedies(ask: &Ask<'_>, glibc: &GlibcFacts, kept: &Retained) -> Vec<Remedy> {
                     "at best, if all of it goes; no allocator cures this: {}",
                     measured.no_help
                 ),
-                verify: format!("memwhy malloc {pid}: pinned pages"),
+                verify: format!("memwhy malloc {running}: pinned pages"),
             },
             trim,
         ],

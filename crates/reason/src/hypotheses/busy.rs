@@ -7,7 +7,7 @@
 
 use super::Hypothesis;
 use crate::{Ask, Finding, Standing, wording};
-use memwhy_model::{ThreadFacts, ThreadState, Trust};
+use memwhy_model::{Bytes, ThreadFacts, ThreadState, Trust, Untold};
 
 /// Together, threads that use less of a CPU than this wake up now and then and wait.
 const AT_WORK: f64 = 0.5;
@@ -29,7 +29,11 @@ impl Hypothesis for Busy {
         let all = ask.threads.len() as u64;
         if all == 0 {
             return Finding::refuted(self.id(), "threads were not seen")
-                .undecided("threads were not seen", memwhy_model::Bytes(0));
+                .undecided("threads were not seen", Bytes(0));
+        }
+        if !ask.about.tells(Untold::CpuUse) {
+            let what = "who used a CPU is not told by a core";
+            return Finding::refuted(self.id(), what).undecided(what, Bytes(0));
         }
         let used: f64 = ask.threads.iter().map(|thread| thread.cpu_share).sum();
         let mut at_work: Vec<&ThreadFacts> = ask.threads.iter().filter(|t| works(t)).collect();

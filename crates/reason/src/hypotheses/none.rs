@@ -4,7 +4,7 @@
 
 use crate::analyses::Shares;
 use crate::{Ask, Finding, Standing, noteworthy, wording};
-use memwhy_model::{Bytes, Owner, Trust};
+use memwhy_model::{Bytes, Owner, Trust, Untold};
 
 /// The id of the cause that is none.
 pub const ID: &str = "none";
@@ -40,23 +40,28 @@ pub fn finding(ask: &Ask<'_>) -> Finding {
         .take(NAMED)
         .map(|(bytes, name)| format!("{name} {}", wording::amount(*bytes, rss)))
         .collect();
+    let measure = ask.about.measure();
     let summary = if rss == Bytes(0) {
         "no memory is resident".to_owned()
     } else if judged {
-        format!("{rss} RSS is the ordinary size of this program: mostly {}", named.join(", "))
+        format!("{rss} {measure} is the ordinary size of this program: mostly {}", named.join(", "))
     } else {
-        format!("no cause that this release can judge; {rss} RSS is mostly {}", named.join(", "))
+        format!(
+            "no cause that this release can judge; {rss} {measure} is mostly {}",
+            named.join(", ")
+        )
     };
     let mut finding = Finding::refuted(ID, summary);
     finding.standing = Standing::Holds;
     if !judged {
         finding.confidence = finding.confidence.less();
     }
-    finding.saw(
-        Trust::Target,
-        format!("owners add up to the {rss} that the kernel counts"),
-        format!("grep Rss: /proc/{}/smaps_rollup", ask.about.pid),
-    );
+    let (counts, check) = if ask.about.tells(Untold::Residency) {
+        ("the kernel counts", format!("grep Rss: /proc/{}/smaps_rollup", ask.about.pid))
+    } else {
+        ("the core holds", format!("memwhy maps {}", ask.about.target()))
+    };
+    finding.saw(Trust::Target, format!("owners add up to the {rss} that {counts}"), check);
     finding
 }
 
@@ -69,7 +74,6 @@ pub const fn owner_name(owner: Owner) -> &'static str {
         Owner::PythonOrphans => "orphaned objects",
         Owner::PythonRuntime => "interpreter",
         Owner::PymallocFree => "pymalloc free",
-        Owner::MimallocFree => "mimalloc free",
         Owner::MallocNative => "malloc in use, native",
         Owner::MallocFree => "malloc free",
         Owner::MallocOverhead => "malloc overhead",

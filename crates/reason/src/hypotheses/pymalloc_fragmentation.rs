@@ -6,14 +6,12 @@
 //! they do not. pymalloc returns an arena only when not a single block in it is in use.
 //!
 //! Rests on: CPython `Objects/obmalloc.c`, `insert_to_freepool` (an arena is freed when all its
-//! pools are). Blocks of 512 bytes and less are pymalloc's, all others are malloc's. Builds without
-//! GIL have mimalloc for all sizes instead, with the same weakness: `Objects/mimalloc/page.c`,
-//! `_mi_page_free` (a page goes back when no block in it is in use).
+//! pools are). Blocks of 512 bytes and less are pymalloc's, all others are malloc's.
 
 use super::Hypothesis;
-use crate::wording::{amount, count, digits, of_rss, short_type};
+use crate::wording::{amount, count, digits, of_all, short_type};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
-use memwhy_model::{Bytes, MimallocFacts, Owner, PymallocFacts, Trust};
+use memwhy_model::{Bytes, Owner, PymallocFacts, Trust};
 
 /// What malloc adds to a small block: its header and rounding to 16 bytes.
 const MALLOC_ADDS: u64 = 16;
@@ -32,9 +30,6 @@ impl Hypothesis for PymallocFragmentation {
     }
 
     fn judge(&self, ask: &Ask<'_>) -> Finding {
-        if let Some(mimalloc) = &ask.mimalloc {
-            return of_mimalloc(self.id(), ask, mimalloc);
-        }
         let rss = ask.rss();
         let free = ask.resident(Owner::PymallocFree);
         let Some(pymalloc) = &ask.pymalloc else {
@@ -51,7 +46,7 @@ impl Hypothesis for PymallocFragmentation {
         finding.explains = free;
         finding.summary = format!(
             "{} is free inside CPython's small-object allocator, which cannot return it",
-            of_rss(free, rss)
+            of_all(free, ask)
         );
         fill(&mut finding, ask, pymalloc, free);
         finding
@@ -59,7 +54,7 @@ impl Hypothesis for PymallocFragmentation {
 }
 
 fn fill(finding: &mut Finding, ask: &Ask<'_>, pymalloc: &PymallocFacts, free: Bytes) {
-    let (rss, pid) = (ask.rss(), ask.about.target());
+    let (rss, pid, running) = (ask.rss(), ask.about.target(), ask.about.running());
     let trust = ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
     let (sparse, live) = pymalloc.sparse_arenas;
     let check = "python -c 'import sys; sys._debugmallocstats()' shows the same table";
@@ -101,7 +96,7 @@ fn fill(finding: &mut Finding, ask: &Ask<'_>, pymalloc: &PymallocFacts, free: By
         note: "measured on a workload of this kind (1 small object in 2000 kept): 289 to 17 MiB; \
                PYTHONMALLOC=malloc without the trim 334, trim alone 289, other allocators 291 to 326"
             .into(),
-        verify: format!("the same load, then memwhy {pid}: RSS"),
+        verify: format!("the same load, then memwhy {running}: RSS"),
     });
     let survivors = pymalloc.pinned_by_type.first().map(|(name, _)| short_type(name).to_owned());
     finding.remedies.push(Remedy {
@@ -113,62 +108,15 @@ fn fill(finding: &mut Finding, ask: &Ask<'_>, pymalloc: &PymallocFacts, free: By
         },
         expected_rss: Some(rss.minus(free)),
         note: "at best, if all of them go: an arena goes back only as a whole".into(),
-        verify: format!("memwhy malloc {pid}: fewer arenas"),
+        verify: format!("memwhy malloc {running}: fewer arenas"),
     });
-}
-
-/// The same of a build whose objects are in mimalloc.
-fn of_mimalloc(id: &'static str, ask: &Ask<'_>, mimalloc: &MimallocFacts) -> Finding {
-    let (rss, free) = (ask.rss(), ask.resident(Owner::MimallocFree));
-    let mut finding = Finding::refuted(id, format!("mimalloc free {}", amount(free, rss)));
-    if !noteworthy(free, rss) {
-        return finding;
-    }
-    let (trust, pid) = (
-        ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout),
-        ask.about.target(),
-    );
-    finding.standing = Standing::Holds;
-    finding.explains = free;
-    finding.summary = format!(
-        "{} is free inside mimalloc, which serves the objects of this build",
-        of_rss(free, rss)
-    );
-    let (sparse, live) = mimalloc.sparse_pages;
-    let check = format!("memwhy malloc {pid}");
-    finding.saw(
-        trust,
-        format!(
-            "{}; {sparse} of them less than an eighth in use, for {live} of blocks",
-            count(mimalloc.pages, "page"),
-        ),
-        check.clone(),
-    );
-    if !mimalloc.pinned_by_type.is_empty() {
-        let types = mimalloc.pinned_by_type.iter().take(3);
-        let types: Vec<String> = types
-            .map(|(name, pages)| format!("{} ({} pages)", short_type(name), digits(*pages)))
-            .collect();
-        let said = format!("nearly empty pages are kept by {}", types.join(", "));
-        finding.saw(trust, said, check);
-    }
-    finding.remedies.push(Remedy {
-        action: "free the survivors, or make them before the peak".into(),
-        expected_rss: Some(rss.minus(free)),
-        note:
-            "at best, if all of them go: a page goes back only as a whole, and mimalloc gives it \
-               to the kernel when it allocates the next time"
-                .into(),
-        verify: format!("memwhy malloc {pid}: fewer pages"),
-    });
-    finding
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Hypothesis, PymallocFragmentation};
     use crate::{Ask, Finding, Standing};
-    use memwhy_model::{Bytes, Case, MimallocFacts, Owner, PymallocClass, PymallocFacts};
+    use memwhy_model::{Bytes, Case, Owner, PymallocClass, PymallocFacts};
 
     fn judge(free: u64) -> Finding {
         let pymalloc = PymallocFacts {
@@ -199,25 +147,6 @@ mod tests {
     fn the_prediction_counts_what_malloc_adds_to_each_block() {
         assert_eq!(judge(270).remedies[0].expected_rss, Some(Bytes::mib(21)));
         assert_eq!(judge(270).remedies[1].expected_rss, Some(Bytes::mib(20)));
-    }
-
-    #[test]
-    fn without_gil_the_pages_of_mimalloc_are_judged() {
-        let mimalloc = MimallocFacts {
-            pages: 900,
-            sparse_pages: (800, Bytes::mib(1)),
-            pinned_by_type: vec![("app.Token".into(), 700)],
-            ..MimallocFacts::default()
-        };
-        let mut case = Case { mimalloc: Some(mimalloc), ..Case::default() };
-        case.accounting = case
-            .accounting
-            .with(Owner::MimallocFree, Bytes::mib(50))
-            .with(Owner::FileClean, Bytes::mib(20));
-        let finding = PymallocFragmentation.judge(&Ask::new(&case));
-        assert_eq!((&finding.standing, finding.explains), (&Standing::Holds, Bytes::mib(50)));
-        assert!(finding.evidence.iter().any(|seen| seen.saw.contains("app.Token (700 pages)")));
-        assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(20)));
     }
 
     #[test]

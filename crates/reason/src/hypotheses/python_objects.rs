@@ -10,7 +10,7 @@
 use super::Hypothesis;
 use crate::analyses::holders::pointed_at;
 use crate::analyses::{By, Histogram, Holders, Program};
-use crate::wording::{amount, count, of_rss, percent, short_type};
+use crate::wording::{amount, count, of_all, percent, short_type};
 use crate::{Ask, Finding, Holder, NOTEWORTHY_BYTES, Remedy, Standing};
 use memwhy_model::{Bytes, Owner, Trust};
 
@@ -78,7 +78,7 @@ impl Hypothesis for PythonObjects {
 
 /// Fills in a finding that holds.
 fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Holder>) {
-    let (rss, pid) = (ask.rss(), ask.about.target());
+    let (rss, pid, running) = (ask.rss(), ask.about.target(), ask.about.running());
     let trust = ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
     let text = ask.get::<Program>();
     let types = ask.get::<Histogram>();
@@ -93,7 +93,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
         .collect();
     finding.summary = format!(
         "{} is Python objects in use, the program's own code not counted",
-        of_rss(data, rss)
+        of_all(data, ask)
     );
     finding.saw(
         trust,
@@ -166,7 +166,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
         action,
         expected_rss,
         note: note.into(),
-        verify: format!("memwhy heap {pid}, twice under the same load: the types stop growing"),
+        verify: format!("memwhy heap {running}, twice under the same load: the types stop growing"),
     });
 }
 

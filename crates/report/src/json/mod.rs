@@ -7,14 +7,12 @@ mod malloc;
 mod parts;
 mod stacks;
 mod time;
-mod trial;
 
 pub use malloc::malloc;
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};
-pub use trial::trial;
 
-use memwhy_model::{Bytes, Case, Owner, Trust};
+use memwhy_model::{Bytes, Case, Owner, Trust, Untold};
 use memwhy_reason::analyses::{By, Histogram, Shares};
 use memwhy_reason::{Ask, Finding, Holder, Standing, Verdict};
 use serde::Serialize;
@@ -88,7 +86,13 @@ struct Target<'a> {
     command: &'a [String],
     #[serde(skip_serializing_if = "str::is_empty")]
     exe: &'a str,
-    uptime_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    untold: &'a [Untold],
+    uptime_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     taken_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +129,8 @@ struct Cgroup<'a> {
 
 #[derive(Serialize)]
 struct Rss {
+    /// Of a core no byte is known to have been resident: what counts is what it holds.
+    of: &'static str,
     total_bytes: u64,
     owners: Vec<OwnerOut>,
     unexplained_bytes: u64,
@@ -233,6 +239,9 @@ impl<'a> Head<'a> {
             pid: about.pid,
             command: &about.command,
             exe: &about.exe,
+            path: about.path.as_deref(),
+            signal: about.signal,
+            untold: &about.untold,
             uptime_s: about.uptime_s,
             taken_at: time::rfc3339(about.taken_at_unix_s),
             python: about.python.as_ref().map(|python| Python {
@@ -281,6 +290,7 @@ const fn layout(trust: Trust) -> &'static str {
 fn rss(ask: &Ask<'_>) -> Rss {
     let owners = ask.get::<Shares>();
     Rss {
+        of: if ask.about.tells(Untold::Residency) { "resident" } else { "in-core" },
         total_bytes: ask.rss().0,
         owners: owners
             .iter()

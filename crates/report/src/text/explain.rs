@@ -5,7 +5,7 @@ use super::sums::rounded;
 use crate::Style;
 use crate::blocks::{Block, render};
 use crate::style::Tone;
-use memwhy_model::{Bytes, Case};
+use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::analyses::holders::pointed_at;
 use memwhy_reason::analyses::{SmapsTotals, SmapsView};
 use memwhy_reason::hypotheses::none::owner_name;
@@ -63,7 +63,8 @@ pub fn explain(case: &Case, verdict: &Verdict, style: Style) -> String {
 fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
     let mut blocks = vec![header(case)];
     blocks.push(Block::toned("VERDICT", answer(verdict), Tone::Verdict));
-    blocks.push(Block::labelled("  RSS", rss_line(case)));
+    let label = if case.about.tells(Untold::Residency) { "  RSS" } else { "  CORE" };
+    blocks.push(Block::labelled(label, rss_line(case)));
     if let Some(finding) = verdict.finding() {
         let most = if brevity < Brevity::FewReasons { usize::MAX } else { FEW_REASONS };
         for (n, reason) in reasons(finding).into_iter().take(most).enumerate() {
@@ -85,7 +86,7 @@ fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
         blocks.push(Block::labelled("OPEN", format!("not decided: {}", open.join(" · "))));
     }
     if let Some(finding) = verdict.finding() {
-        cures(finding, brevity, &mut blocks);
+        cures(case, finding, brevity, &mut blocks);
     }
     blocks.push(Block::labelled("NEXT", next(case, verdict)));
     let notes = notes(case, verdict);
@@ -199,12 +200,17 @@ fn pin(holder: &Holder) -> String {
     format!("last in use, at the end of the fullest arena: {chunk} of {}{path}", holder.bytes)
 }
 
-fn cures(finding: &Finding, brevity: Brevity, blocks: &mut Vec<Block>) {
+fn cures(case: &Case, finding: &Finding, brevity: Brevity, blocks: &mut Vec<Block>) {
     let most = if brevity < Brevity::OneCure { CURES } else { 1 };
     for (n, remedy) in finding.remedies.iter().take(most).enumerate() {
         let label = if n == 0 { "CURE 1".to_owned() } else { format!("     {}", n + 1) };
-        let rss =
-            remedy.expected_rss.map_or_else(String::new, |rss| format!(" → predicted RSS {rss}"));
+        let rss = remedy.expected_rss.map_or_else(String::new, |rss| {
+            if case.about.tells(Untold::Residency) {
+                format!(" → predicted RSS {rss}")
+            } else {
+                format!(" → {} less", case.rss().minus(rss))
+            }
+        });
         blocks.push(Block::labelled(&label, format!("{}{rss}", remedy.action)));
         if n == 0 || brevity < Brevity::NoNoteOnSecondCure {
             blocks.push(Block::toned("", remedy.note.clone(), Tone::Quiet));
@@ -233,6 +239,10 @@ fn next(case: &Case, verdict: &Verdict) -> String {
 /// Doubts first, then problems that are no doubt.
 fn notes(case: &Case, verdict: &Verdict) -> Vec<String> {
     let mut notes = verdict.doubts.clone();
+    if !case.about.untold.is_empty() {
+        let untold: Vec<&str> = case.about.untold.iter().map(|what| what.name()).collect();
+        notes.insert(0, format!("a core does not tell {}", untold.join(", ")));
+    }
     // What changed while it was read is one note, however it showed.
     let torn = case.about.moment.torn_reads > 0;
     let others = case.problems.iter().filter(|(kind, ..)| !(torn && kind.comes_of_tearing()));

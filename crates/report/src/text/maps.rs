@@ -96,6 +96,10 @@ fn totals(case: &Case, blocks: &mut Vec<Block>) {
     for ((id, bytes), printed) in parts.iter().zip(sum.parts) {
         table.row([printed, wording::percent(bytes.share_of(rss)), (*id).to_owned()]);
     }
-    table.row([sum.total, String::new(), "= RSS, the sum of all owners".into()]);
+    table.row([
+        sum.total,
+        String::new(),
+        format!("= {}, the sum of all owners", case.about.measure()),
+    ]);
     blocks.push(Block::Table(table));
 }

@@ -9,7 +9,6 @@ mod maps;
 mod snap;
 mod stacks;
 mod sums;
-mod trial;
 
 pub use explain::explain;
 pub use heap::heap;
@@ -17,7 +16,6 @@ pub use malloc::malloc;
 pub use maps::maps;
 pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
-pub use trial::trial;
 
 use crate::blocks::Block;
 use memwhy_model::{About, Case, Pause, TargetKind};
@@ -37,9 +35,12 @@ fn header(case: &Case) -> Block {
             format!("CPython {}{free_threaded}{debug}", python.version)
         },
     ));
-    parts.push(format!("up {}", uptime(about.uptime_s)));
+    parts.extend(about.uptime_s.map(|seconds| format!("up {}", uptime(seconds))));
     parts.push(match (about.kind, about.moment.pause) {
-        (TargetKind::Core, _) => "core file".into(),
+        (TargetKind::Core, _) => match about.signal {
+            Some(signal) => format!("core, ended by signal {signal}{}", signal_name(signal)),
+            None => "core".into(),
+        },
         (TargetKind::Snapshot, _) => "snapshot".into(),
         (TargetKind::Process, Pause::Stop) => format!("paused {:.0} ms", about.moment.pause_ms),
         (TargetKind::Process, Pause::None) => "not paused".into(),
@@ -53,6 +54,23 @@ fn header(case: &Case) -> Block {
     }
     parts.retain(|part| !part.is_empty());
     Block::Header(parts)
+}
+
+/// ` (SIGSEGV)`: those that the kernel writes cores for.
+fn signal_name(signal: i32) -> String {
+    let names = [
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (11, "SIGSEGV"),
+        (24, "SIGXCPU"),
+        (25, "SIGXFSZ"),
+        (31, "SIGSYS"),
+    ];
+    let name = names.iter().find(|(number, _)| *number == signal);
+    name.map_or_else(String::new, |(_, name)| format!(" ({name})"))
 }
 
 /// What the process calls itself: the script or module for a plain `python`, else all of its title.

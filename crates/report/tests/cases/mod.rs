@@ -124,7 +124,7 @@ fn about(command: &str) -> About {
         pid: 4711,
         command: vec![command.into()],
         exe: "/usr/bin/python3.11".into(),
-        uptime_s: 273_700.0,
+        uptime_s: Some(273_700.0),
         taken_at_unix_s: 1_709_210_096.5,
         python: Some(PythonAbout {
             version: "3.11.2".into(),

@@ -59,6 +59,17 @@ pub fn capture(
     patience: Duration,
     skip: &dyn Skip,
 ) -> Result<Capture, OpenError> {
+    capture_with(process, pause, patience, skip, |_| {})
+}
+
+/// The same; `look` sees the threads while they stand still.
+pub(crate) fn capture_with(
+    process: &Process,
+    pause: Pause,
+    patience: Duration,
+    skip: &dyn Skip,
+    look: impl FnOnce(&Freeze),
+) -> Result<Capture, OpenError> {
     let failed = |error: io::Error| refuse(process, &error);
     let mut problems = Problems::default();
     let mut timings = Vec::new();
@@ -97,6 +108,9 @@ pub fn capture(
     let copied = |threads: &mut Vec<Thread>| {
         let stopped = frozen.as_ref().map(|(freeze, _)| freeze);
         take_registers(process, stopped, threads);
+        if let Some(freeze) = stopped {
+            look(freeze);
+        }
         drop(frozen);
         if pause == Pause::Stop {
             pause_ms = milliseconds(started.elapsed());

@@ -72,6 +72,11 @@ impl Freeze {
         self.stopped.iter().filter(|(_, signal)| **signal == 0).map(|(tid, _)| *tid)
     }
 
+    /// The threads that stand still, ascending.
+    pub fn stopped(&self) -> impl Iterator<Item = u32> + '_ {
+        self.stopped.keys().copied()
+    }
+
     /// The registers of `tid`, if it stands still.
     #[must_use]
     pub fn registers(&self, tid: u32) -> Option<Registers> {

@@ -1,11 +1,12 @@
 //! Which mappings does a process have? `/proc/PID/smaps`, or `maps` where sizes are not needed.
 
 use memwhy_model::{Addr, AddrRange, Bytes, MappingFacts};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::io;
 
 /// One mapping.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// What the kernel says of its size and residency.
     pub facts: MappingFacts,

@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn both_ways_see_a_touched_page_and_no_untouched_one() {
         let us = Process::open(std::process::id()).expect("we are alive");
-        let mut block = vec![0u8; 1 << 20];
+        // Larger than any block that malloc has in its heap, where freed memory is used again.
+        let mut block = vec![0u8; 64 << 20];
         block[0x80_000] = 1;
         let at = Addr(&raw const block[0x80_000] as u64);
         let far = Addr(&raw const block[0xc0_000] as u64);

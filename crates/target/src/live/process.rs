@@ -124,9 +124,19 @@ impl Process {
     /// A line of `/proc/PID/status`, without its key.
     #[must_use]
     pub fn status(&self, key: &str) -> Option<String> {
-        let status = fs::read_to_string(self.path("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-        Some(line.trim().to_owned())
+        status_line(&self.path("status"), key)
+    }
+
+    /// The same of one of its threads.
+    #[must_use]
+    pub fn thread_status(&self, tid: u32, key: &str) -> Option<String> {
+        status_line(&self.path("task").join(tid.to_string()).join("status"), key)
+    }
+
+    /// Its number in its own pid namespace.
+    #[must_use]
+    pub fn inner_pid(&self) -> u32 {
+        inner_tid(&self.dir).unwrap_or(self.pid)
     }
 
     fn status_number(&self, key: &str) -> Option<u64> {
@@ -266,6 +276,12 @@ fn cpu_times(dir: &Path) -> [u64; 2] {
     let text = fs::read_to_string(dir.join("schedstat")).unwrap_or_default();
     let mut numbers = text.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0));
     [(); 2].map(|()| numbers.next().unwrap_or(0))
+}
+
+fn status_line(path: &Path, key: &str) -> Option<String> {
+    let status = fs::read_to_string(path).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    Some(line.trim().to_owned())
 }
 
 fn inner_tid(dir: &Path) -> Option<u32> {

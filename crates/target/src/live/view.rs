@@ -1,9 +1,12 @@
-//! What can be read of a process without copying it first, and what lies in its files?
+//! What can be read of a target, wherever its bytes are: in the process, in a copy of it, in a core,
+//! in the files that it had mapped?
 //!
 //! A [`View`] never makes the kernel bring a page in: memory is read where pages are present, and
 //! pages of files are read from the files, which `/proc/PID/map_files` reaches in any container.
 
 use crate::captured::Captured;
+use crate::core_file::CoreMemory;
+use crate::core_file::files::Opened;
 use crate::live::maps::{Mapping, Maps};
 use crate::live::process::Process;
 use crate::memory::{Fault, FaultKind, Memory};
@@ -33,6 +36,8 @@ enum Source {
     Live(Process),
     /// A copy of what could change in the process, which is then read instead of it.
     Copy(Process, Captured),
+    /// A core; its files were opened with it.
+    Core(CoreMemory),
 }
 
 impl View {
@@ -46,6 +51,11 @@ impl View {
     #[must_use]
     pub fn of_copy(process: Process, maps: Maps, pages: Residency, copy: Captured) -> Self {
         Self { source: Source::Copy(process, copy), maps, pages, files: Mutex::default() }
+    }
+
+    /// Looks at a core, and at `files` where the core has nothing.
+    pub(crate) fn of_core(core: CoreMemory, maps: Maps, pages: Residency, files: Opened) -> Self {
+        Self { source: Source::Core(core), maps, pages, files: Mutex::new(files) }
     }
 
     /// The mappings.
@@ -63,16 +73,24 @@ impl View {
     /// The process, if it is one that runs.
     #[must_use]
     pub const fn process(&self) -> Option<&Process> {
-        let (Source::Live(process) | Source::Copy(process, _)) = &self.source;
-        Some(process)
+        match &self.source {
+            Source::Live(process) | Source::Copy(process, _) => Some(process),
+            Source::Core(_) => None,
+        }
     }
 
     /// Opens the very file that is mapped, also if it was deleted or lies in another container.
     #[must_use]
     pub fn file(&self, mapping: &Mapping) -> Option<Arc<File>> {
-        if !mapping.facts.file {
-            return None;
-        }
+        if mapping.facts.file { self.opened(mapping) } else { None }
+    }
+
+    /// Opens shared memory, which has a file too, if only in the kernel.
+    pub(crate) fn shared_file(&self, mapping: &Mapping) -> Option<Arc<File>> {
+        if mapping.facts.shmem { self.opened(mapping) } else { None }
+    }
+
+    fn opened(&self, mapping: &Mapping) -> Option<Arc<File>> {
         let key = (mapping.device.clone(), mapping.inode);
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.entry(key).or_insert_with(|| self.open(mapping).map(Arc::new)).clone()
@@ -81,7 +99,10 @@ impl View {
     fn open(&self, mapping: &Mapping) -> Option<File> {
         // map_files needs a capability that an ordinary user lacks; the path through the target's
         // root is then as good, if the inode there is still the one that is mapped.
-        let (Source::Live(process) | Source::Copy(process, _)) = &self.source;
+        let process = match &self.source {
+            Source::Live(process) | Source::Copy(process, _) => process,
+            Source::Core(_) => return None,
+        };
         let exact = process.path("map_files").join(mapping.range().to_string());
         if let Ok(file) = File::open(exact) {
             return Some(file);
@@ -98,6 +119,7 @@ impl View {
             Some(PageState::Anon | PageState::Zero) => {
                 let process = match &self.source {
                     Source::Copy(_, copy) => return copy.read(addr, buf),
+                    Source::Core(core) => return core.read(addr, buf),
                     Source::Live(process) => process,
                 };
                 match process_vm::read(process.pid, addr.0, buf) {
@@ -111,6 +133,11 @@ impl View {
                 }
             }
             Some(PageState::File) | None => {
+                if let Source::Core(core) = &self.source
+                    && core.read(addr, buf).is_ok()
+                {
+                    return Ok(());
+                }
                 let mapping = self.maps.find(addr).ok_or(fault(FaultKind::Unmapped))?;
                 // Anonymous memory that was never touched is zero for whoever looks; smaps tells
                 // it from memory that was swapped out. (A view without a copy has no smaps.)
@@ -135,9 +162,12 @@ impl View {
 impl Memory for View {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
         // One piece a page run: neighbours may come from different places.
-        if let Source::Copy(_, copy) = &self.source
-            && copy.read(addr, buf).is_ok()
-        {
+        let whole = match &self.source {
+            Source::Live(_) => false,
+            Source::Copy(_, copy) => copy.read(addr, buf).is_ok(),
+            Source::Core(core) => core.read(addr, buf).is_ok(),
+        };
+        if whole {
             return Ok(());
         }
         let (mut at, mut rest) = (addr, buf);

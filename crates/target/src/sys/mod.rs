@@ -3,6 +3,7 @@
 //! One file per family of system calls; safe functions outside, the reason for each `unsafe` inside.
 #![allow(unsafe_code)]
 
+pub mod files;
 pub mod interrupt;
 pub mod pagemap;
 pub mod process_vm;

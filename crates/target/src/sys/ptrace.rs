@@ -95,6 +95,57 @@ pub fn registers(tid: u32) -> io::Result<Registers> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(Registers::new(words)) }
 }
 
+/// A set of registers of a stopped thread, as the notes of cores have it; `kind` is the note's.
+///
+/// # Errors
+/// `ESRCH` when it is gone, or not stopped; `EINVAL` for a set that this processor does not have.
+pub fn register_set(tid: u32, kind: u32) -> io::Result<Vec<u8>> {
+    // The largest, NT_X86_XSTATE, has 11 KiB where the processor has everything.
+    let mut words = vec![0_u64; 4096];
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    let mut place =
+        libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of_val(&*words) };
+    // SAFETY: the kernel writes into `words`, of which `place` has the address and the length, and
+    // states in `place` how much it wrote; both are ours and outlive the call.
+    let done = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETREGSET,
+            tid,
+            std::ptr::without_provenance_mut::<libc::c_void>(kind as usize),
+            (&raw mut place).cast::<libc::c_void>(),
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
+    Ok(bytes.take(place.iov_len).collect())
+}
+
+/// Why a stopped thread stopped: `siginfo_t`, as it is in a core.
+///
+/// # Errors
+/// `EINVAL` where it stopped for no signal.
+pub fn signal_info(tid: u32) -> io::Result<Vec<u8>> {
+    let mut words = [0_u64; 16];
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    const { assert!(size_of::<libc::siginfo_t>() == 128) };
+    // SAFETY: the kernel writes one `siginfo_t`, which `words` is as large as and aligned like, and
+    // which outlives the call.
+    let done = unsafe {
+        libc::ptrace(
+            libc::PTRACE_GETSIGINFO,
+            tid,
+            std::ptr::null_mut::<libc::c_void>(),
+            words.as_mut_ptr().cast::<libc::c_void>(),
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
 fn request(what: libc::c_uint, tid: u32, data: i32) -> io::Result<()> {
     let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
     let data = usize::try_from(data).unwrap_or(0);
