@@ -2,6 +2,7 @@
 //!
 //! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
 
+use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
     About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
@@ -25,14 +26,26 @@ pub struct Options {
     pub pause: Pause,
     /// How long to wait for threads to stop; the copy is given up on when it takes longer.
     pub max_pause: Duration,
+    /// For how long threads are looked at before the stop, to see who is at work.
+    pub look: Duration,
     /// How much is told of C functions.
     pub native: NativeDetail,
+    /// Whether the values of local variables are told.
+    pub previews: bool,
+    /// Whether the lines of source around frames are read.
+    pub sources: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let max_pause = Duration::from_secs(10);
-        Self { pause: Pause::Stop, max_pause, native: NativeDetail::Names }
+        Self {
+            pause: Pause::Stop,
+            max_pause: Duration::from_secs(10),
+            look: LOOK,
+            native: NativeDetail::Names,
+            previews: false,
+            sources: false,
+        }
     }
 }
 
@@ -48,7 +61,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let look = clock.lap("look around");
     let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
     taken.timings.insert(0, look);
-    Ok(observe(taken, about(&process), options.native))
+    Ok(observe(taken, about(&process), options))
 }
 
 /// Writes a core file of a live process, which stands still while its memory is copied.
@@ -70,13 +83,9 @@ pub fn write_core(
 ///
 /// # Errors
 /// If it is no core of a 64-bit x86 Linux process.
-pub fn open_core(
-    path: &Path,
-    files: &CoreFiles,
-    native_detail: NativeDetail,
-) -> Result<Case, OpenError> {
+pub fn open_core(path: &Path, files: &CoreFiles, options: &Options) -> Result<Case, OpenError> {
     let (taken, about) = memwhy_target::core_file::open(path, files)?;
-    Ok(observe(taken, about, native_detail))
+    Ok(observe(taken, about, options))
 }
 
 /// Opens what an earlier capture left on disk: a snapshot's folder.
@@ -97,14 +106,14 @@ pub fn open(path: &Path) -> Result<Case, OpenError> {
     if path.is_dir() {
         return open_snapshot(path);
     }
-    open_core(path, &CoreFiles::default(), NativeDetail::default())
+    open_core(path, &CoreFiles::default(), &Options::default())
 }
 
 /// Observes a target that holds still, wherever its bytes come from.
 ///
 /// A process without Python, or with one that cannot be read, still has its memory explained: the
 /// case then has no heap, and says why among its problems.
-fn observe(taken: Capture, mut about: About, native_detail: NativeDetail) -> Case {
+fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let Capture { view, threads: native, mut moment, mut problems, mut timings } = taken;
     let kept = Arc::new(view);
     let view = &*kept;
@@ -152,10 +161,18 @@ fn observe(taken: Capture, mut about: About, native_detail: NativeDetail) -> Cas
     }
     let mut case = Case::default();
     let source =
-        threads::Source { view, images: &images, process: view.process(), detail: native_detail };
+        threads::Source { view, images: &images, process: view.process(), detail: options.native };
     let mut python = python;
-    let stacks = python.as_mut().map(Python::take_threads).unwrap_or_default();
-    let threads = source.join(&native, stacks);
+    let stacks = python.as_mut().map(|python| {
+        let mut stacks = python.take_threads();
+        if options.previews {
+            stacks.preview_locals(view, python.layouts());
+        }
+        stacks
+    });
+    let threads = source.join(&native, stacks.unwrap_or_default());
+    let process = view.process().filter(|_| options.sources);
+    let sources = process.map(|process| sources::Place::of(process).read(&threads));
     timings.push(clock.lap("threads"));
     if let Some(python) = python {
         if moment.pause == Pause::None {
@@ -165,7 +182,8 @@ fn observe(taken: Capture, mut about: About, native_detail: NativeDetail) -> Cas
         python.fill(Arc::clone(&kept), &mut case);
     }
     about.moment = moment;
-    Case { about, accounting, mappings, threads, malloc: facts, problems, timings, ..case }
+    let sources = sources.unwrap_or_default();
+    Case { about, accounting, mappings, threads, sources, malloc: facts, problems, timings, ..case }
 }
 
 /// Observes what `/proc` alone tells of a process whose memory may not be read.
@@ -211,7 +229,7 @@ fn free_chunks(process: &Process) -> glibc::FreeChunks {
     looked().unwrap_or_default()
 }
 
-fn about(process: &Process) -> About {
+pub(crate) fn about(process: &Process) -> About {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     About {
         kind: TargetKind::Process,

@@ -10,9 +10,12 @@
 
 mod capture;
 pub mod commands;
+mod look;
+mod sources;
 mod threads;
 
 pub use capture::{Options, capture, from_proc, open, open_core, open_snapshot, write_core};
+pub use look::look;
 pub use memwhy_model as model;
 pub use memwhy_reason::{Verdict, explain};
 pub use memwhy_store::{Values, WriteError, Written, write};

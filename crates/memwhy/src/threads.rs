@@ -66,6 +66,7 @@ impl Source<'_> {
         let mut loops = python.join(threads, &mut facts);
         let mut unwinder = Unwinder::new(self.view, self.images);
         let mut symbols = Symbols::new(self.images, self.roots());
+        let loop_name = self.loop_name();
         let mut descriptors = self.process.map(Descriptors::new);
         for (thread, facts) in threads.iter().zip(&mut facts) {
             let Some(registers) = thread.registers else { continue };
@@ -74,7 +75,7 @@ impl Source<'_> {
             facts.call = call.map(|call| calls::describe(self.view, &call, &mut file));
             let loops = loops.remove(&thread.tid).unwrap_or_default();
             let found = unwinder.unwind(&registers, MOST_CALLS);
-            facts.native = self.native(&mut symbols, found, &loops);
+            facts.native = self.native(&mut symbols, loop_name, found, &loops);
             if facts.state == ThreadState::Gc {
                 continue;
             }
@@ -115,12 +116,18 @@ impl Source<'_> {
         theirs.into_iter().chain([PathBuf::from("/")]).collect()
     }
 
-    fn native(&self, symbols: &mut Symbols<'_>, found: NativeCalls, loops: &[Loop]) -> NativeStack {
+    fn native(
+        &self,
+        symbols: &mut Symbols<'_>,
+        loop_name: &str,
+        found: NativeCalls,
+        loops: &[Loop],
+    ) -> NativeStack {
         let mut calls = Vec::new();
         let mut named = Vec::new();
         for call in &found.calls {
             let function = symbols.function(call.inside).map(|(name, at)| (name.to_owned(), at));
-            let is_loop = function.as_ref().is_some_and(|(name, _)| self.is_loop(name));
+            let is_loop = function.as_ref().is_some_and(|(name, _)| plain(name) == loop_name);
             calls.push(merge::Call { frame: call.frame, is_loop });
             named.push(function);
         }
@@ -148,12 +155,11 @@ impl Source<'_> {
         NativeStack { frames, ended: found.ended }
     }
 
-    /// Whether a function is the interpreter's loop. It is exported, and compilers put parts of it
-    /// elsewhere, with a suffix. What 2.7 calls so is a mere entry since there is the other.
-    fn is_loop(&self, function: &str) -> bool {
-        let (newer, older) = ("_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx");
-        let is = |name: &str| function.split('.').next() == Some(name);
-        is(newer) || (is(older) && self.images.exporter(newer).is_none())
+    /// What the interpreter's loop is called. What 2.7 calls so is a mere entry where there is the
+    /// other; both are exported.
+    fn loop_name(&self) -> &'static str {
+        let newer = "_PyEval_EvalFrameDefault";
+        if self.images.exporter(newer).is_some() { newer } else { "PyEval_EvalFrameEx" }
     }
 
     fn frame(&self, call: &NativeCall, function: Option<(String, u64)>) -> NativeFrame {
@@ -173,6 +179,11 @@ impl Source<'_> {
             ..NativeFrame::default()
         }
     }
+}
+
+/// The name without what compilers append for parts that they put elsewhere.
+fn plain(function: &str) -> &str {
+    function.split('.').next().unwrap_or_default()
 }
 
 /// What a sleeping thread waits for, as its innermost functions say.

@@ -8,7 +8,7 @@ use crate::layout::debug_offsets::DebugOffsets;
 use crate::layout::{Layouts, TypeFlags};
 use crate::runtime::{MOST_INTERPRETERS, walk_list};
 use crate::version::{Build, Version};
-use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, Trust};
+use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, PythonAbout, Trust};
 use memwhy_native::{Image, Images};
 use memwhy_target::{MemoryExt, View};
 use std::fmt;
@@ -36,6 +36,20 @@ pub struct Interpreter {
     pub data: Vec<AddrRange>,
     /// All of its writable data.
     pub all_data: Vec<AddrRange>,
+}
+
+impl Interpreter {
+    /// Which interpreter it is.
+    #[must_use]
+    pub fn about(&self) -> PythonAbout {
+        PythonAbout {
+            version: self.build.version.to_string(),
+            free_threaded: self.build.free_threaded,
+            debug: self.build.debug,
+            layout: self.trust,
+            image: self.image.clone(),
+        }
+    }
 }
 
 /// Why a process has no interpreter that can be read.

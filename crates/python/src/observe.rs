@@ -4,6 +4,7 @@ use crate::alloc::pymalloc::{self, Pymalloc};
 use crate::details::Details;
 use crate::find::{self, Interpreter, Refusal};
 use crate::heap::{self, Heap, Places};
+use crate::layout::Layouts;
 use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
@@ -119,13 +120,13 @@ impl Python {
     /// Which interpreter it is.
     #[must_use]
     pub fn about(&self) -> PythonAbout {
-        PythonAbout {
-            version: self.interpreter.build.version.to_string(),
-            free_threaded: self.interpreter.build.free_threaded,
-            debug: self.interpreter.build.debug,
-            layout: self.interpreter.trust,
-            image: self.interpreter.image.clone(),
-        }
+        self.interpreter.about()
+    }
+
+    /// Where things are in it.
+    #[must_use]
+    pub const fn layouts(&self) -> &Layouts {
+        &self.interpreter.layouts
     }
 
     /// Who owns the chunk whose memory begins at `addr`, if it is Python's.

@@ -3,15 +3,21 @@
 use crate::find::Interpreter;
 use crate::frames::{Loop, Stack, Stacks};
 use crate::gc;
+use crate::layout::Layouts;
+use crate::preview::preview;
 use crate::runtime::{self, InterpreterState, PythonThread};
 use crate::thread_names::thread_names;
-use memwhy_model::{AddrRange, Problems, ThreadFacts, ThreadState};
+use memwhy_model::{Addr, AddrRange, Problems, ThreadFacts, ThreadState};
 use memwhy_native::Images;
 use memwhy_target::{Memory, Thread};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Frames of one thread; deeper recursion is cut, and noted.
 const MOST_FRAMES: usize = 10_000;
+/// Values of variables that are shown; the others are named only.
+const MOST_PREVIEWS: usize = 20_000;
+/// Characters of each.
+const PREVIEW: usize = 120;
 
 /// The threads of all interpreters.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +45,27 @@ impl PythonThreads {
         interpreters: &[InterpreterState],
         problems: &mut Problems,
     ) -> Self {
+        let mut stacks = Stacks::new(memory, &python.layouts);
+        Self::read(&mut stacks, memory, images, python, interpreters, problems)
+    }
+
+    /// The same with `stacks` of the same memory, which may know code already.
+    #[must_use]
+    pub fn read(
+        stacks: &mut Stacks<'_>,
+        memory: &dyn Memory,
+        images: &Images,
+        python: &Interpreter,
+        interpreters: &[InterpreterState],
+        problems: &mut Problems,
+    ) -> Self {
         let layouts = &python.layouts;
-        let mut stacks = Stacks::new(memory, layouts);
+        let image = images.by_path(&python.image);
         let mut threads = Vec::new();
         for (number, interpreter) in (0..).zip(interpreters) {
             let modules = interpreter.modules;
             let names = modules.and_then(|modules| thread_names(memory, layouts, modules).ok());
             let names = names.unwrap_or_default();
-            let image = images.by_path(&python.image);
             let state = interpreter.gc;
             let collecting = gc::Source { memory, layouts, image, state, modules }.is_collecting();
             threads.extend(interpreter.threads.iter().map(|state| OneThread {
@@ -65,6 +84,26 @@ impl PythonThreads {
     #[must_use]
     pub fn gils(&self) -> &[AddrRange] {
         &self.gils
+    }
+
+    /// Says of each variable what `repr()` of its value would begin with, the innermost frames of
+    /// each thread first.
+    pub fn preview_locals(&mut self, memory: &dyn Memory, layouts: &Layouts) {
+        let mut known: FxHashMap<Addr, Option<String>> = FxHashMap::default();
+        let mut left = MOST_PREVIEWS;
+        let locals = self.threads.iter_mut().flat_map(|thread| &mut thread.stack.frames);
+        for local in locals.flat_map(|frame| &mut frame.locals) {
+            let preview = known.entry(local.value).or_insert_with(|| {
+                left = left.checked_sub(1)?;
+                preview(memory, layouts, local.value, PREVIEW).ok()
+            });
+            local.preview.clone_from(preview);
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = Addr> + '_ {
+        let frames = self.threads.iter().flat_map(|thread| &thread.stack.frames);
+        frames.flat_map(|frame| &frame.locals).map(|local| local.value)
     }
 
     /// Adds what Python knows of its threads to what the kernel does. Returns the interpreter's
@@ -100,5 +139,23 @@ impl PythonThreads {
             loops.insert(*tid, thread.stack.loops);
         }
         loops
+    }
+}
+
+/// Reads what previews of variables need, so that it is known later.
+#[derive(Clone, Debug, Default)]
+pub struct Previews {
+    read: FxHashSet<Addr>,
+}
+
+impl Previews {
+    /// Reads the values of `threads` that were not read before.
+    pub fn touch(&mut self, memory: &dyn Memory, layouts: &Layouts, threads: &PythonThreads) {
+        for value in threads.values() {
+            if self.read.len() < MOST_PREVIEWS && self.read.insert(value) {
+                // What cannot be read now cannot be read later.
+                let _ = preview(memory, layouts, value, PREVIEW);
+            }
+        }
     }
 }

@@ -30,6 +30,7 @@ pub use core_file::files::CoreFiles;
 pub use live::capture::{Capture, Skip, capture};
 pub use live::maps::{Mapping, Maps};
 pub use live::process::{Process, Thread};
+pub use live::touched::{Touched, capture_touched};
 pub use live::view::View;
 pub use memory::{Fault, FaultKind, MAX_READ, Memory, MemoryExt};
 pub use open::OpenError;

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::output::{Out, done};
 use super::target::Target;
-use crate::NativeDetail;
+use crate::{NativeDetail, Options};
 use clap::Args;
 use memwhy_report::json::ThreadDetail;
 use memwhy_report::text::StackOptions;
@@ -29,6 +29,9 @@ pub(super) struct Stacks {
     /// Show the variables of every frame: arguments, locals, cells, captured ones
     #[arg(long)]
     locals: bool,
+    /// Show the lines of source around every frame
+    #[arg(long)]
+    source: bool,
     /// Show C functions, merged with the Python frames
     #[arg(long)]
     native: bool,
@@ -37,7 +40,9 @@ pub(super) struct Stacks {
 impl Stacks {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
         let native = if self.native { NativeDetail::Lines } else { NativeDetail::Names };
-        let (case, failure) = self.target.observe_python_with(native)?;
+        let wanted =
+            Options { native, previews: self.locals, sources: self.source, ..Options::default() };
+        let (case, failure) = self.target.observe_threads(wanted)?;
         out.redirect(&self.target);
         if self.target.json {
             let detail = ThreadDetail { locals: self.locals, native: self.native };
@@ -45,7 +50,7 @@ impl Stacks {
         } else {
             let options = StackOptions {
                 locals: self.locals,
-                source: false,
+                source: self.source,
                 native: self.native,
                 thread: self.thread,
                 frame: self.frame,

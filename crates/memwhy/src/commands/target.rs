@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output::ColorChoice;
-use crate::{CoreFiles, NativeDetail, OpenError, Options};
+use crate::{CoreFiles, OpenError, Options};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
@@ -101,25 +101,38 @@ impl Target {
     /// Observes the target. Where its memory is withheld, what `/proc` tells is returned, with the
     /// failure that the command ends with.
     pub(super) fn observe(&self) -> Result<(Case, Option<Failure>), Failure> {
-        self.observe_with(NativeDetail::Names)
+        self.observe_by(crate::capture, Options::default())
     }
 
-    fn observe_with(&self, native: NativeDetail) -> Result<(Case, Option<Failure>), Failure> {
+    /// Observes the threads of a target that has to be a Python process, and of a running one
+    /// nothing else.
+    pub(super) fn observe_threads(
+        &self,
+        wanted: Options,
+    ) -> Result<(Case, Option<Failure>), Failure> {
+        self.of_python(self.observe_by(crate::look, wanted)?)
+    }
+
+    fn observe_by(
+        &self,
+        process: impl FnOnce(u32, &Options) -> Result<Case, OpenError>,
+        wanted: Options,
+    ) -> Result<(Case, Option<Failure>), Failure> {
         let pause = match self.pause {
             PauseChoice::Auto | PauseChoice::Stop => Pause::Stop,
             PauseChoice::None => Pause::None,
         };
-        let options = Options { pause, max_pause: self.max_pause, native };
+        let options = Options { pause, max_pause: self.max_pause, ..wanted };
         let files = CoreFiles { exe: self.exe.clone(), lib_root: self.lib_root.clone() };
         let observed = match &self.place {
-            Place::Process(pid) => match crate::capture(*pid, &options) {
+            Place::Process(pid) => match process(*pid, &options) {
                 Ok(case) => (case, None),
                 Err(error @ OpenError::NotPermitted { .. }) => {
                     (crate::from_proc(*pid)?, Some(Failure::Open(error)))
                 }
                 Err(error) => return Err(error.into()),
             },
-            Place::Core(path) => (crate::open_core(path, &files, options.native)?, None),
+            Place::Core(path) => (crate::open_core(path, &files, &options)?, None),
             Place::Snapshot(path) => (crate::open_snapshot(path)?, None),
         };
         if self.verbose {
@@ -135,15 +148,13 @@ impl Target {
 
     /// Observes a target that has to be a Python process.
     pub(super) fn observe_python(&self) -> Result<(Case, Option<Failure>), Failure> {
-        self.observe_python_with(NativeDetail::Names)
+        self.of_python(self.observe()?)
     }
 
-    /// The same, with so much of C functions.
-    pub(super) fn observe_python_with(
+    fn of_python(
         &self,
-        native: NativeDetail,
+        (case, failure): (Case, Option<Failure>),
     ) -> Result<(Case, Option<Failure>), Failure> {
-        let (case, failure) = self.observe_with(native)?;
         if failure.is_none() && case.about.python.is_none() {
             let refusal = case.problems.iter().find_map(|(kind, _, examples)| {
                 (kind == memwhy_model::ProblemKind::CalibrationFailed)

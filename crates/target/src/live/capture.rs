@@ -19,6 +19,7 @@ use crate::sys::resources::Hurry;
 use memwhy_model::{
     AddrRange, Bytes, Moment, PageState, Pause, ProblemKind, Problems, Residency, Timing,
 };
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -135,8 +136,19 @@ pub(crate) fn capture_with(
     Ok(Capture { view, threads, moment, problems, timings })
 }
 
-/// Looks at the registers of all threads; without a stop as far as the kernel tells them.
-fn take_registers(process: &Process, stopped: Option<&Freeze>, threads: &mut [Thread]) {
+/// Looks at the registers of all threads; without a stop as far as the kernel tells them. Threads
+/// that came or went since they were listed are then known, too.
+pub(crate) fn take_registers(
+    process: &Process,
+    stopped: Option<&Freeze>,
+    threads: &mut Vec<Thread>,
+) {
+    if let Some(freeze) = stopped {
+        let now: BTreeSet<u32> = freeze.tids().collect();
+        threads.retain(|thread| now.contains(&thread.tid));
+        let known: BTreeSet<u32> = threads.iter().map(|thread| thread.tid).collect();
+        threads.extend(now.difference(&known).filter_map(|tid| process.thread(*tid)));
+    }
     for thread in threads {
         let exact = stopped.and_then(|freeze| freeze.registers(thread.tid));
         thread.registers = exact.or_else(|| process.told_registers(thread.tid));
@@ -144,7 +156,8 @@ fn take_registers(process: &Process, stopped: Option<&Freeze>, threads: &mut [Th
 }
 
 /// Says in our words why the kernel refused.
-fn refuse(process: &Process, error: &io::Error) -> OpenError {
+#[must_use]
+pub fn refuse(process: &Process, error: &io::Error) -> OpenError {
     let pid = process.pid;
     if !process.alive() {
         return OpenError::Gone { pid };
@@ -411,6 +424,6 @@ impl Clock {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

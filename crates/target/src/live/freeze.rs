@@ -77,6 +77,11 @@ impl Freeze {
         self.stopped.keys().copied()
     }
 
+    /// Its threads: those that stand still, and those that do not because they cannot.
+    pub fn tids(&self) -> impl Iterator<Item = u32> {
+        self.stopped.keys().copied().chain(self.pending.iter().copied())
+    }
+
     /// The registers of `tid`, if it stands still.
     #[must_use]
     pub fn registers(&self, tid: u32) -> Option<Registers> {

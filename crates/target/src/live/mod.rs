@@ -6,4 +6,5 @@ pub mod freeze;
 pub mod maps;
 pub mod pages;
 pub mod process;
+pub mod touched;
 pub mod view;

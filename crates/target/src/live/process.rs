@@ -223,20 +223,26 @@ impl Process {
             (used.as_secs_f64() / passed).clamp(0.0, 1.0)
         };
         let thread = |(tid, before): (u32, [u64; 2])| {
-            let stat = fs::read_to_string(dir(tid).join("stat")).ok()?;
-            let fields = StatFields::parse(&stat)?;
             let now = cpu_times(&dir(tid));
-            Some(Thread {
-                tid,
-                inner_tid: inner_tid(&dir(tid)).unwrap_or(tid),
-                comm: fields.comm.to_owned(),
-                state: fields.state,
-                cpu_share: share(now[0], before[0]),
-                cpu_wait: share(now[1], before[1]),
-                registers: None,
-            })
+            let (cpu_share, cpu_wait) = (share(now[0], before[0]), share(now[1], before[1]));
+            Some(Thread { cpu_share, cpu_wait, ..self.thread(tid)? })
         };
         before.into_iter().filter_map(thread).collect()
+    }
+
+    /// One of its threads; `None` if it is gone.
+    #[must_use]
+    pub fn thread(&self, tid: u32) -> Option<Thread> {
+        let dir = self.path("task").join(tid.to_string());
+        let stat = fs::read_to_string(dir.join("stat")).ok()?;
+        let fields = StatFields::parse(&stat)?;
+        Some(Thread {
+            tid,
+            inner_tid: inner_tid(&dir).unwrap_or(tid),
+            comm: fields.comm.to_owned(),
+            state: fields.state,
+            ..Thread::default()
+        })
     }
 
     /// What the kernel tells of the registers of a thread that is not stopped and does not run.

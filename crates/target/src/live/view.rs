@@ -38,6 +38,8 @@ enum Source {
     Copy(Process, Captured),
     /// A core; its files were opened with it.
     Core(CoreMemory),
+    /// A copy of those pages that somebody asked for: what is not in it is not known.
+    Parts(Process, Captured),
 }
 
 impl View {
@@ -58,6 +60,12 @@ impl View {
         Self { source: Source::Core(core), maps, pages, files: Mutex::new(files) }
     }
 
+    /// Looks at a copy of some pages, and at the process's files.
+    #[must_use]
+    pub(crate) fn of_parts(process: Process, maps: Maps, pages: Residency, copy: Captured) -> Self {
+        Self { source: Source::Parts(process, copy), maps, pages, files: Mutex::default() }
+    }
+
     /// The mappings.
     #[must_use]
     pub const fn maps(&self) -> &Maps {
@@ -74,7 +82,9 @@ impl View {
     #[must_use]
     pub const fn process(&self) -> Option<&Process> {
         match &self.source {
-            Source::Live(process) | Source::Copy(process, _) => Some(process),
+            Source::Live(process) | Source::Copy(process, _) | Source::Parts(process, _) => {
+                Some(process)
+            }
             Source::Core(_) => None,
         }
     }
@@ -100,7 +110,7 @@ impl View {
         // map_files needs a capability that an ordinary user lacks; the path through the target's
         // root is then as good, if the inode there is still the one that is mapped.
         let process = match &self.source {
-            Source::Live(process) | Source::Copy(process, _) => process,
+            Source::Live(process) | Source::Copy(process, _) | Source::Parts(process, _) => process,
             Source::Core(_) => return None,
         };
         let exact = process.path("map_files").join(mapping.range().to_string());
@@ -118,7 +128,7 @@ impl View {
         match state {
             Some(PageState::Anon | PageState::Zero) => {
                 let process = match &self.source {
-                    Source::Copy(_, copy) => return copy.read(addr, buf),
+                    Source::Copy(_, copy) | Source::Parts(_, copy) => return copy.read(addr, buf),
                     Source::Core(core) => return core.read(addr, buf),
                     Source::Live(process) => process,
                 };
@@ -164,7 +174,7 @@ impl Memory for View {
         // One piece a page run: neighbours may come from different places.
         let whole = match &self.source {
             Source::Live(_) => false,
-            Source::Copy(_, copy) => copy.read(addr, buf).is_ok(),
+            Source::Copy(_, copy) | Source::Parts(_, copy) => copy.read(addr, buf).is_ok(),
             Source::Core(core) => core.read(addr, buf).is_ok(),
         };
         if whole {

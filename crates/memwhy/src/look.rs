@@ -1,0 +1,113 @@
+//! What do the threads of a process do? Without copying its heap.
+//!
+//! The process stands still only while its stacks are read, however large it is: see
+//! [`memwhy_target::live::touched`].
+
+use crate::capture::{Options, about};
+use crate::sources::Place;
+use crate::threads::Source;
+use memwhy_model::{Case, Problems};
+use memwhy_native::{Images, calls};
+use memwhy_python::find::{self, Interpreter};
+use memwhy_python::frames::Stacks;
+use memwhy_python::runtime;
+use memwhy_python::threads::{Previews, PythonThreads};
+use memwhy_target::live::capture::Clock;
+use memwhy_target::live::pages;
+use memwhy_target::{Call, Memory, OpenError, Process, Touched, View, capture_touched};
+use std::collections::BTreeMap;
+use std::io;
+
+/// Observes the threads of a live process. A case without heap, malloc and owners; without
+/// interpreter where there is none that can be read, with the reason among its problems.
+///
+/// # Errors
+/// If there is no such process, or its memory may not be read.
+pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
+    let process = Process::open(pid)?;
+    let mut clock = Clock::new();
+    let threads = process.threads(options.look);
+    let mut problems = Problems::default();
+    let found = find(&process, &mut problems)?;
+    let mut timings = vec![clock.lap("look around")];
+    let reading = |memory: &Touched, stop: Stop<'_>| match &found {
+        Some((images, python)) => read_twice(memory, images, python, options, stop),
+        None => stop().map(drop),
+    };
+    let (pause, patience) = (options.pause, options.max_pause);
+    let (mut taken, ()) = capture_touched(&process, pause, patience, threads, reading)?;
+    let mut clock = Clock::new();
+    timings.append(&mut taken.timings);
+    problems.absorb(std::mem::take(&mut taken.problems));
+    let view = &taken.view;
+    let images = Images::of(view);
+    let mut about = about(&process);
+    about.moment = taken.moment;
+    let stacks = found.map(|(_, python)| {
+        about.python = Some(python.about());
+        let interpreters = runtime::interpreters(view, &python, &mut problems);
+        let mut stacks =
+            PythonThreads::observe(view, &images, &python, &interpreters, &mut problems);
+        if options.previews {
+            stacks.preview_locals(view, &python.layouts);
+        }
+        stacks
+    });
+    let source = Source { view, images: &images, process: Some(&process), detail: options.native };
+    let threads = source.join(&taken.threads, stacks.unwrap_or_default());
+    let sources =
+        if options.sources { Place::of(&process).read(&threads) } else { BTreeMap::new() };
+    timings.push(clock.lap("threads"));
+    Ok(Case { about, threads, sources, problems, timings, ..Case::default() })
+}
+
+/// Stops the process; returns the system calls that its threads are in.
+type Stop<'s> = &'s mut dyn FnMut() -> io::Result<Vec<Call>>;
+
+/// Finds the interpreter of the running process.
+fn find(
+    process: &Process,
+    problems: &mut Problems,
+) -> Result<Option<(Images, Interpreter)>, OpenError> {
+    let refused = |error: io::Error| memwhy_target::live::capture::refuse(process, &error);
+    let maps = process.maps().map_err(refused)?;
+    let pages = pages::present(process, &maps).map_err(refused)?;
+    let view = View::live(process.clone(), maps, pages);
+    let images = Images::of(&view);
+    Ok(match find::find(&view, &images, problems) {
+        Ok(python) => Some((images, python)),
+        Err(refusal) => {
+            let kind = memwhy_model::ProblemKind::CalibrationFailed;
+            problems.note(kind, || refusal.to_string());
+            None
+        }
+    })
+}
+
+/// Reads everything that is read of the stopped process once before, so that the stop is short.
+fn read_twice(
+    memory: &Touched,
+    images: &Images,
+    python: &Interpreter,
+    options: &Options,
+    stop: Stop<'_>,
+) -> io::Result<()> {
+    let mut stacks = Stacks::new(memory, &python.layouts);
+    let mut previews = options.previews.then(Previews::default);
+    // What goes wrong now is told when the copy is read.
+    let mut unheard = Problems::default();
+    let mut read = |memory: &dyn Memory| {
+        let interpreters = runtime::interpreters(memory, python, &mut unheard);
+        let threads =
+            PythonThreads::read(&mut stacks, memory, images, python, &interpreters, &mut unheard);
+        if let Some(previews) = &mut previews {
+            previews.touch(memory, &python.layouts, &threads);
+        }
+    };
+    read(memory);
+    for call in stop()? {
+        calls::describe(memory, &call, &mut |_| None);
+    }
+    read(memory);
+    Ok(())
+}
