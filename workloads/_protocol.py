@@ -7,13 +7,14 @@ what is seen from outside can be compared with what it says of itself:
     ping               a counter that only another thread can advance
     trim               malloc_trim(0), with RSS before and after (summed from smaps)
     mallinfo2          glibc's own count of its heap
+    allocatedblocks    how many blocks CPython's allocator has handed out
     debugmallocstats   CPython's own count of its small-object allocator
     stats-into FIFO    the same as text, written to FIFO by this process itself: answers once the
                        pipe is full, so that it stands still in its first write until somebody
                        reads, and answers again when all is written
     truth PATH [edges=1]   every object of this process, written to PATH (see oracle.py)
     interned PATH      which of the addresses in PATH are of interned strings, asked of a copy
-    hold COMMAND ...   answers COMMAND (one of the three before) from a forked copy and then stays
+    hold COMMAND ...   answers COMMAND (one that only looks) from a forked copy and then stays
                        as it was at the fork, byte for byte, until the next line, which is `resume`
     quit
 
@@ -118,6 +119,8 @@ def answer_to(words, heart):
         return trim
     if name == "mallinfo2":
         return mallinfo2
+    if name == "allocatedblocks":
+        return lambda: {"blocks": sys.getallocatedblocks()}
     if name == "debugmallocstats":
         return debugmallocstats
     if name == "guppy":

@@ -25,6 +25,7 @@ mod refusal;
 pub mod session;
 mod subject;
 mod sys;
+pub mod trial;
 
 pub use inject::Injected;
 pub use refusal::Refusal;

@@ -287,3 +287,54 @@ fn our_death_at_any_moment_leaves_the_target_alive_and_nothing_behind() {
         assert_eq!(ours.count(), 0);
     }
 }
+
+#[test]
+fn the_cure_that_helps_is_told_from_those_that_do_not() {
+    let _turn = turn();
+    for python in require(&["3.11.7"]) {
+        let path = python.path.display().to_string();
+        let job = script("hole_job.py").display().to_string();
+        let svg = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trial.svg");
+        let drawn = svg.display().to_string();
+        let mut arguments = vec!["try", "--with", "trim,arena-max=2", "--repeats", "2", "--json"];
+        arguments.extend(["--svg", &drawn, "--", &path, &job]);
+        let json = json(&arguments);
+        let cures = json.get("cures").and_then(Value::as_array).cloned().unwrap_or_default();
+        let effect = |n: usize| cures.get(n).and_then(|cure| cure.get("effect")?.as_str());
+        assert_eq!(
+            (effect(0), effect(1), effect(2)),
+            (Some("none"), Some("less"), Some("noise")),
+            "{json}"
+        );
+        assert_eq!(json.get("best").and_then(Value::as_str), Some("trim"));
+        let by = cures.get(1).and_then(|cure| cure.get("effect_bytes")?.as_u64()).unwrap_or(0);
+        assert!(by > 40 << 20, "{by}");
+        let picture = std::fs::read_to_string(&svg).unwrap_or_default();
+        assert_eq!(picture.matches("<polyline").count(), 6);
+    }
+}
+
+#[test]
+fn a_program_that_is_a_service_is_loaded_watched_and_ended() {
+    let _turn = turn();
+    for python in require(&["3.11.7"]) {
+        let path = python.path.display().to_string();
+        let load = "sleep 0.3";
+        let code = "import time\nwhile True: time.sleep(1)";
+        let mut arguments =
+            vec!["try", "--with", "glibc", "--repeats", "1", "--json", "--load", load];
+        arguments.extend(["--settle", "300ms", "--rest", "300ms", "--", &path, "-c", code]);
+        let json = json(&arguments);
+        let once = json.pointer("/cures/0/runs/0").cloned().unwrap_or_default();
+        assert_eq!(once.get("failure"), Some(&Value::Null), "{json}");
+        let work = once.get("work_s").and_then(Value::as_f64).unwrap_or(0.0);
+        assert!(work >= 0.3, "{json}");
+
+        // A load that fails is no run that counts, and then nothing was learnt.
+        let at = arguments.iter().position(|word| *word == load).unwrap_or_default();
+        arguments[at] = "echo broken >&2; exit 3";
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("broken"), "{}", said(&output));
+    }
+}

@@ -70,8 +70,10 @@ fn agree(label: &str) {
         sizes(&truth, heap, &mut figures, &mut faults);
         edges(&truth, heap, &mut figures);
         mallinfo(&mut workload, &mut figures, &mut faults);
-        // 2.7 does not say.
-        if python.version >= (3, 3, 0) {
+        if case.mimalloc.is_some() {
+            mimalloc(&mut workload, &mut figures, &mut faults);
+        } else if python.version >= (3, 3, 0) {
+            // 2.7 does not say.
             pymalloc(&mut workload, python, &mut figures, &mut faults);
         }
         threads(&case, workload.pid(), &mut figures, &mut faults);
@@ -400,6 +402,30 @@ fn pymalloc(
     }
 }
 
+/// As many blocks of mimalloc are in use as the interpreter counts itself, and in every page those in
+/// use and the free ones add up.
+fn mimalloc(workload: &mut Workload, figures: &mut String, faults: &mut Vec<String>) {
+    /// What the copy that counts allocates for that, or frees.
+    const OFF: u64 = 64;
+    let stated = workload.command("hold allocatedblocks");
+    let case = capture(workload);
+    workload.command("resume");
+    let Some(ours) = &case.mimalloc else { panic!("no mimalloc: {:?}", case.problems) };
+    let stated = stated["blocks"].as_u64().unwrap_or_default();
+    let same = ours.blocks.abs_diff(stated) <= OFF && ours.torn_pages == 0;
+    let _ = write!(
+        figures,
+        " | mimalloc {} segments {} blocks of {stated}, {} B {}",
+        ours.segments,
+        ours.blocks,
+        ours.allocated.0,
+        if same { "exact" } else { "NOT EXACT" }
+    );
+    if !same {
+        faults.push(format!("mimalloc: {ours:#?}\ninstead of {stated} blocks"));
+    }
+}
+
 /// Until the main thread stands in a write to its stderr.
 fn wait_for_a_write(pid: u32) {
     let begun = Instant::now();
@@ -535,6 +561,11 @@ fn what_cpython_3_12_says_of_itself_is_what_is_seen() {
 #[test]
 fn what_cpython_3_13_says_of_itself_is_what_is_seen() {
     agree("3.13.0");
+}
+
+#[test]
+fn what_cpython_3_13_without_gil_says_of_itself_is_what_is_seen() {
+    agree("3.13t");
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct Case {
     pub malloc: Option<MallocFacts>,
     /// The same of CPython's small-object allocator.
     pub pymalloc: Option<PymallocFacts>,
+    /// The same of mimalloc, where CPython's objects are in it: without GIL they are.
+    pub mimalloc: Option<MimallocFacts>,
     /// The state of the cyclic garbage collector.
     pub gc: Option<GcFacts>,
     /// What went wrong, counted.
@@ -465,6 +467,45 @@ pub struct PymallocClass {
     pub used: u64,
     /// Blocks free.
     pub free: u64,
+}
+
+/// What CPython's mimalloc says of itself, and what the walk of it found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MimallocFacts {
+    /// The releases that are laid out as it is.
+    pub release: String,
+    /// Segments, and those whose thread is gone.
+    pub segments: u64,
+    /// Segments whose thread is gone.
+    pub abandoned_segments: u64,
+    /// Address space of the segments.
+    pub reserved: Bytes,
+    /// Heaps with pages: a few of each thread.
+    pub heaps: u64,
+    /// Pages with blocks.
+    pub pages: u64,
+    /// Pages whose thread is gone.
+    pub abandoned_pages: u64,
+    /// Blocks in use.
+    pub blocks: u64,
+    /// Bytes of blocks in use.
+    pub allocated: Bytes,
+    /// Bytes of pages that no block in use has.
+    pub free_in_pages: Bytes,
+    /// Bytes of slices that are of no page.
+    pub free_in_segments: Bytes,
+    /// Slices that describe their segment.
+    pub overhead: Bytes,
+    /// Blocks freed by other threads that their own has not taken back yet.
+    pub delayed: u64,
+    /// Each size class that has pages.
+    pub classes: Vec<PymallocClass>,
+    /// Pages of which less than an eighth is in use, and the bytes of blocks in use in them.
+    pub sparse_pages: (u64, Bytes),
+    /// Pages whose chains of free blocks and counts disagree.
+    pub torn_pages: u64,
+    /// Types of the objects that hold sparse pages, most pages first: (type, pages).
+    pub pinned_by_type: Vec<(String, u64)>,
 }
 
 /// The cyclic garbage collector.

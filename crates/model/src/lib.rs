@@ -26,14 +26,15 @@ pub mod problem;
 pub mod residency;
 pub mod tasks;
 pub mod threads;
+pub mod trial;
 pub mod trust;
 
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
     About, ArenaFacts, Case, CgroupFacts, GcDebug, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
-    MappingFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts, PythonAbout, TargetKind,
-    Timing, Untold,
+    MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts,
+    PythonAbout, TargetKind, Timing, Untold,
 };
 pub use details::{Details, Label};
 pub use heap::{
@@ -50,4 +51,5 @@ pub use threads::{
     Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,
     ThreadFacts, ThreadState,
 };
+pub use trial::{Run, Sample, Trial};
 pub use trust::Trust;

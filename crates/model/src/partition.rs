@@ -27,6 +27,8 @@ pub enum Owner {
     /// Free blocks, free pools and never used pools of pymalloc.
     #[serde(rename = "pymalloc.free")]
     PymallocFree,
+    /// Free blocks, free pages and free slices of CPython's mimalloc.
+    MimallocFree,
     /// malloc chunks in use that no Python object holds.
     #[serde(rename = "malloc.native")]
     MallocNative,
@@ -58,12 +60,13 @@ pub enum Owner {
 
 impl Owner {
     /// Every owner, in the order of reports.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PythonObjects,
         Self::PythonGarbage,
         Self::PythonOrphans,
         Self::PythonRuntime,
         Self::PymallocFree,
+        Self::MimallocFree,
         Self::MallocNative,
         Self::MallocFree,
         Self::MallocOverhead,
@@ -84,6 +87,7 @@ impl Owner {
             Self::PythonOrphans => "python.orphans",
             Self::PythonRuntime => "python.runtime",
             Self::PymallocFree => "pymalloc.free",
+            Self::MimallocFree => "mimalloc.free",
             Self::MallocNative => "malloc.native",
             Self::MallocFree => "malloc.free",
             Self::MallocOverhead => "malloc.overhead",

@@ -5,6 +5,7 @@
 //! and its pointers; a pointer to an object is a reference, one to the start of another block
 //! makes that block a buffer of the object.
 
+use crate::alive::{alive, items_fit, may_be_static};
 use crate::alloc::debug;
 use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
@@ -17,7 +18,8 @@ use memwhy_model::{
     Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems, TypeId,
 };
 use memwhy_native::alloc::glibc::Glibc;
-use memwhy_target::{MAX_READ, Memory, MemoryExt, View};
+use memwhy_native::alloc::mimalloc::{Mimalloc, Page};
+use memwhy_target::{Fault, MAX_READ, Memory, MemoryExt, View};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 
@@ -27,6 +29,12 @@ const HEAD: usize = 512;
 /// `_Py_REF_DEFERRED` (without GIL) is an eighth of what a count can be: objects that have it are
 /// referred to by frames that do not count.
 const DEFERRED: u64 = 1 << 58;
+
+/// Bytes of a block that are looked at: what may lie before an object, and its first words.
+const BLOCK_HEAD: usize = 96;
+
+/// `_Py_MIMALLOC_HEAP_MEM`, the heap of what is no object.
+const MEMORY_HEAP: u8 = 0;
 
 /// Where images that are not position-independent begin. Smaller counts are no addresses, and
 /// larger ones are rarely counts.
@@ -52,6 +60,8 @@ pub struct Heap {
 pub struct Places<'a> {
     /// The small-object allocator.
     pub pymalloc: &'a Pymalloc,
+    /// mimalloc, if the objects are in it.
+    pub mimalloc: Option<&'a Mimalloc>,
     /// malloc, if it could be walked.
     pub malloc: Option<&'a Glibc>,
     /// Present parts of the writable data of images.
@@ -80,9 +90,11 @@ pub fn walk(
         debug: false,
     };
     finder.pools(places.pymalloc, problems);
-    match places.malloc {
-        Some(malloc) => finder.chunks(malloc, places.pymalloc),
-        None => finder.heap.incomplete(),
+    match (places.mimalloc, places.malloc) {
+        // Where objects are in mimalloc, all of them are, whatever their size.
+        (Some(mimalloc), _) => finder.pages(mimalloc, problems),
+        (None, Some(malloc)) => finder.chunks(malloc, places.pymalloc),
+        (None, None) => finder.heap.incomplete(),
     }
     for range in &places.wild {
         finder.words(*range, Flags::default());
@@ -162,18 +174,61 @@ impl Finder<'_> {
         }
     }
 
+    /// Takes the objects in blocks of mimalloc.
+    fn pages(&mut self, mimalloc: &Mimalloc, problems: &mut Problems) {
+        if mimalloc.facts.torn_pages > 0 {
+            self.heap.incomplete();
+        }
+        for page in &mimalloc.pages {
+            // The heap tells what its blocks are for, where each has its own.
+            let raw = self.layouts.build.free_threaded && page.tag == MEMORY_HEAP;
+            if raw {
+                continue;
+            }
+            if self.page(mimalloc, page).is_err() {
+                let name = || format!("mimalloc's page at {}", page.start);
+                problems.note(ProblemKind::UnreadablePointer, name);
+                self.heap.incomplete();
+            }
+        }
+    }
+
+    fn page(&mut self, mimalloc: &Mimalloc, page: &Page) -> Result<(), Fault> {
+        let head = page.block.min(BLOCK_HEAD as u64);
+        let len = page.block.saturating_mul(page.blocks.into());
+        // Small blocks are read together, of large ones only what they begin with.
+        let small = page.block <= BLOCK_HEAD as u64 * 8;
+        let bytes = if small { self.memory.bytes(page.start, len, MAX_READ)? } else { Vec::new() };
+        let mut buf = [0; BLOCK_HEAD];
+        for index in (0..page.blocks).filter(|index| mimalloc.is_live(page, *index)) {
+            let addr = page.block_addr(index);
+            let block = if small {
+                let at = usize::try_from(u64::from(index) * page.block).unwrap_or(usize::MAX);
+                let end = at.saturating_add(usize::try_from(head).unwrap_or(0));
+                bytes.get(at..end).unwrap_or_default()
+            } else {
+                self.memory.read(addr, &mut buf)?;
+                &buf[..]
+            };
+            if let Some((object, ty, flags)) = self.classify(addr, block, page.block) {
+                let taken = resident(self.memory, AddrRange::sized(addr, page.block));
+                self.heap.push(object, ty, taken, flags);
+            }
+        }
+        Ok(())
+    }
+
     fn chunks(&mut self, malloc: &Glibc, pymalloc: &Pymalloc) {
         if !malloc.complete() {
             self.heap.incomplete();
         }
-        // Enough for what may lie before an object, and its first words.
-        let mut head = [0; 96];
+        let mut head = [0; BLOCK_HEAD];
         for chunk in malloc.chunks.iter().filter(|chunk| chunk.in_use()) {
             let (at, room) = (chunk.memory(), chunk.usable());
             if pymalloc.covers(at) {
                 continue;
             }
-            let len = usize::try_from(room.min(96)).unwrap_or(0) & !7;
+            let len = usize::try_from(room.min(BLOCK_HEAD as u64)).unwrap_or(0) & !7;
             let head = head.get_mut(..len).unwrap_or_default();
             if self.memory.read(at, head).is_err() {
                 continue;
@@ -236,8 +291,7 @@ impl Finder<'_> {
             }
             let Some(mut flags) = alive(&self.layouts.object.refcount, object) else { continue };
             // A key and a value of a dict, where the image lies low: an address, then a type.
-            let count = object.first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-            if count >= LOWEST_IMAGE && self.memory.maps().find(Addr(count)).is_some() {
+            if self.begins_with_address(object, LOWEST_IMAGE) {
                 continue;
             }
             if info.has(TypeFlags::HAVE_GC) && self.is_tracked(bytes, pre) {
@@ -248,8 +302,24 @@ impl Finder<'_> {
         None
     }
 
+    /// Whether what should be a count of references, if it is `lowest` or more, is an address.
+    fn begins_with_address(&self, object: &[u8], lowest: u64) -> bool {
+        // Without GIL every object begins with the address of the thread that owns it.
+        if matches!(self.layouts.object.refcount, Refcount::Shared { .. }) {
+            return false;
+        }
+        let first = object.first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        first >= lowest && self.memory.maps().find(Addr(first)).is_some()
+    }
+
     /// Whether the collector's header, which ends where the object begins, is linked.
     fn is_tracked(&self, block: &[u8], pre: u64) -> bool {
+        if let Refcount::Shared { gc_bits, .. } = self.layouts.object.refcount {
+            let at = usize::try_from(pre).unwrap_or(usize::MAX);
+            let bits = gc_bits.from(block.get(at..).unwrap_or_default());
+            // `_PyGC_BITS_TRACKED`.
+            return bits.is_some_and(|bits| bits & 1 != 0);
+        }
         let Some(head) = self.layouts.gc_head else { return false };
         let at = usize::try_from(pre.saturating_sub(head.size)).unwrap_or(0);
         let bytes = block.get(at..).unwrap_or_default();
@@ -320,12 +390,11 @@ impl Finder<'_> {
         let head = self.memory.array::<32>(object).ok()?;
         // Tables of pointers, of linkers and of compilers, are full of an address followed by that
         // of a type; where addresses are small they look like counts.
-        let count = self.memory.u64(object).ok()?;
-        if self.memory.maps().find(Addr(count)).is_some() {
+        if self.begins_with_address(&head, 0) {
             return None;
         }
         let alive = alive(&self.layouts.object.refcount, &head)?;
-        if flags.has(Flags::STATIC) && !may_be_static(info, alive) {
+        if flags.has(Flags::STATIC) && !may_be_static(self.layouts, info, alive) {
             return None;
         }
         // What C code defines lies in its image as a whole, text and all.
@@ -347,53 +416,6 @@ impl Finder<'_> {
             self.statics.push(extent);
         }
         Some(extent.end.align_down(8))
-    }
-}
-
-/// Whether the items of a tuple or of bytes, whose number it states, fit into `room` bytes.
-fn items_fit(layouts: &Layouts, info: &TypeInfo, object: &[u8], room: u64) -> bool {
-    if info.flags & (TypeFlags::TUPLE_SUBCLASS | TypeFlags::BYTES_SUBCLASS) == 0 {
-        return true;
-    }
-    let items = layouts.var_object.ob_size.from(object).and_then(|n| u64::try_from(n).ok());
-    let size = items.and_then(|n| n.checked_mul(info.itemsize)?.checked_add(info.basicsize));
-    size.is_some_and(|size| size <= room)
-}
-
-/// Whether C code can define an object of a type: not of one that is made at run time, and of the
-/// types that the collector cares for only types and tuples, or else it must be immortal.
-fn may_be_static(info: &TypeInfo, flags: Flags) -> bool {
-    let constant = TypeFlags::TYPE_SUBCLASS | TypeFlags::TUPLE_SUBCLASS;
-    let made_by_c = info.flags & TypeFlags::HEAPTYPE == 0;
-    let lasts = info.flags & constant != 0 || flags.has(Flags::IMMORTAL);
-    made_by_c && (!info.has(TypeFlags::HAVE_GC) || lasts)
-}
-
-/// Whether a reference count is that of a living object, and whether it is immortal.
-///
-/// Freed objects keep their type in some lists of free ones: their count is 0, or, from 3.14, the
-/// word is a pointer.
-fn alive(refcount: &Refcount, object: &[u8]) -> Option<Flags> {
-    let immortal = |is: bool| if is { Flags::IMMORTAL } else { Flags::default() };
-    match refcount {
-        Refcount::Plain(count) => {
-            let count = count.from(object)?;
-            (count > 0 && count < 1 << 32).then(Flags::default)
-        }
-        Refcount::Split(word) => {
-            let word = word.from(object)?;
-            let low = word & 0xffff_ffff;
-            (low != 0 && word >> 32 <= 1 && word > 0).then(|| immortal(low >= 1 << 31))
-        }
-        Refcount::Flagged { count, overflow, flags } => {
-            let count = count.from(object)?;
-            (count != 0 && overflow.from(object)? == 0 && flags.from(object)? < 0x20)
-                .then(|| immortal(count >= 1 << 31))
-        }
-        Refcount::Shared { local, shared, .. } => {
-            let (local, shared) = (local.from(object)?, shared.from(object)?);
-            ((local != 0 || shared != 0) && shared >= 0).then(|| immortal(local == u32::MAX))
-        }
     }
 }
 
@@ -500,7 +522,11 @@ fn take(
     addr: Addr,
     owner: ObjectId,
 ) -> u64 {
-    let size = places.pymalloc.block_at(addr).or_else(|| {
+    let in_page = || {
+        let size = places.mimalloc?.block_at(addr)?;
+        Some(resident(memory, AddrRange::sized(addr, size)))
+    };
+    let size = places.pymalloc.block_at(addr).or_else(in_page).or_else(|| {
         let chunk = places.malloc?.chunk_of(addr)?;
         chunk.in_use().then(|| resident(memory, chunk.range()))
     });

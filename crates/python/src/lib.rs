@@ -19,6 +19,7 @@
     )
 )]
 
+mod alive;
 pub mod alloc;
 pub mod attributes;
 pub mod code;

@@ -16,6 +16,7 @@ use memwhy_model::{
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
+use memwhy_native::alloc::mimalloc::Mimalloc;
 use memwhy_target::{Memory, Thread, View};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ const PINS_NAMED: usize = 8;
 pub struct Python {
     interpreter: Interpreter,
     pymalloc: Pymalloc,
+    mimalloc: Option<Mimalloc>,
     heap: Heap,
     gc: Option<GcFacts>,
     threads: PythonThreads,
@@ -55,6 +57,9 @@ impl Python {
         let layouts = interpreter.layouts;
         let interpreters = runtime::interpreters(view, &interpreter, problems);
         let pymalloc = walk_pymalloc(view, &interpreter, &interpreters, problems);
+        // Without GIL, and with PYTHONMALLOC=mimalloc.
+        let mimalloc =
+            if pymalloc.arenas.is_empty() { Mimalloc::walk(view, problems) } else { None };
         // Of the interpreter all data counts: constants on pages that nobody has touched are in
         // its file.
         let others = images.0.iter().filter(|image| image.path != interpreter.image);
@@ -63,17 +68,26 @@ impl Python {
         data.extend(interpreter.all_data.iter().copied());
         let places = Places {
             pymalloc: &pymalloc,
+            mimalloc: mimalloc.as_ref(),
             malloc,
             data,
-            wild: if malloc.is_some() { Vec::new() } else { wild(view, &pymalloc) },
+            wild: if mimalloc.is_some() || malloc.is_some() {
+                Vec::new()
+            } else {
+                wild(view, &pymalloc)
+            },
         };
         let (mut builder, mut heap) =
             heap::walk(view, &layouts, interpreter.type_type, &places, problems);
         // With PYTHONMALLOC=malloc there are no arenas: then the objects are in malloc's chunks.
-        if pymalloc.arenas.is_empty() && builder.graph().len() < FEWEST_OBJECTS {
+        if pymalloc.arenas.is_empty()
+            && mimalloc.is_none()
+            && builder.graph().len() < FEWEST_OBJECTS
+        {
             problems.note(ProblemKind::CalibrationFailed, || {
                 if interpreter.build.free_threaded {
-                    "objects of a build without GIL are in mimalloc's heaps, which are not walked"
+                    "mimalloc's segments, in which objects of a build without GIL are, were not \
+                     found"
                 } else {
                     "pymalloc's arenas were not found, nor are the objects in malloc's chunks"
                 }
@@ -112,8 +126,9 @@ impl Python {
         let gc = collector.facts(&heap.graph, problems);
         let own = own_memory(view, &interpreter, &interpreters);
         let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
-        let mut python = Self { interpreter, pymalloc, heap, gc, threads, own };
+        let mut python = Self { interpreter, pymalloc, mimalloc, heap, gc, threads, own };
         python.name_sparse_pools();
+        python.name_sparse_pages();
         Ok(python)
     }
 
@@ -166,13 +181,31 @@ impl Python {
             .filter(|pool| pool.used > 0 && u64::from(pool.used) * 8 < u64::from(pool.blocks));
         let keepers = sparse.filter_map(|pool| {
             let live = (0..pool.blocks).filter(|index| self.pymalloc.is_live(pool, *index));
-            live.map(|index| self.pymalloc.block_addr(pool, index)).find_map(|block| {
-                let object = self.object_in(AddrRange::sized(block, u64::from(pool.block)));
-                object.or_else(|| self.heap.owner_of(block))
-            })
+            live.map(|index| self.pymalloc.block_addr(pool, index))
+                .find_map(|block| self.occupant(AddrRange::sized(block, u64::from(pool.block))))
         });
         let named = self.most_common(keepers);
         self.pymalloc.facts.pinned_by_type = named;
+    }
+
+    /// The same of mimalloc's pages.
+    fn name_sparse_pages(&mut self) {
+        let Some(mimalloc) = &self.mimalloc else { return };
+        let sparse = mimalloc.pages.iter().filter(|page| page.is_sparse());
+        let keepers = sparse.filter_map(|page| {
+            let live = (0..page.blocks).filter(|index| mimalloc.is_live(page, *index));
+            live.map(|index| page.block_addr(index))
+                .find_map(|block| self.occupant(AddrRange::sized(block, page.block)))
+        });
+        let named = self.most_common(keepers);
+        if let Some(mimalloc) = &mut self.mimalloc {
+            mimalloc.facts.pinned_by_type = named;
+        }
+    }
+
+    /// The object in a block, or the one whose buffer the block is.
+    fn occupant(&self, block: AddrRange) -> Option<ObjectId> {
+        self.object_in(block).or_else(|| self.heap.owner_of(block.start))
     }
 
     fn most_common(&self, objects: impl Iterator<Item = ObjectId>) -> Vec<(String, u64)> {
@@ -197,6 +230,9 @@ impl Python {
         for range in &self.heap.statics {
             claims.claim(Layer::Block, *range, Owner::PythonObjects);
         }
+        if let Some(mimalloc) = &self.mimalloc {
+            self.claim_mimalloc(mimalloc, claims);
+        }
         for arena in &self.pymalloc.arenas {
             claims.claim(Layer::Chunk, *arena, Owner::PymallocFree);
         }
@@ -207,15 +243,22 @@ impl Python {
             for index in 0..pool.blocks {
                 let addr = self.pymalloc.block_addr(pool, index);
                 let block = AddrRange::sized(addr, u64::from(pool.block));
-                let object = || self.object_in(block).or_else(|| self.heap.owner_of(addr));
                 let owner = if self.pymalloc.is_live(pool, index) {
-                    object().map_or(Owner::PythonRuntime, |object| self.owner(object))
+                    let occupant = self.occupant(block);
+                    occupant.map_or(Owner::PythonRuntime, |object| self.owner(object))
                 } else {
                     Owner::PymallocFree
                 };
                 claims.claim(Layer::Block, block, owner);
             }
         }
+    }
+
+    fn claim_mimalloc(&self, mimalloc: &Mimalloc, claims: &mut Partition) {
+        mimalloc.claim(claims, |page, addr| {
+            let block = AddrRange::sized(addr, page.block);
+            if self.occupant(block).is_some() { Owner::PythonObjects } else { Owner::PythonRuntime }
+        });
     }
 
     /// The object in a block: at its start, or behind what may lie before it.
@@ -237,7 +280,8 @@ impl Python {
         let details = Details::new(view, &self.interpreter.layouts, self.heap.types);
         case.details = Some(Arc::new(details));
         case.heap = Some(self.heap.graph);
-        case.pymalloc = Some(self.pymalloc.facts);
+        case.mimalloc = self.mimalloc.map(|mimalloc| mimalloc.facts);
+        case.pymalloc = Some(self.pymalloc.facts).filter(|_| case.mimalloc.is_none());
         case.gc = self.gc;
     }
 }

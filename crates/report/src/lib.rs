@@ -10,10 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod blocks;
+mod curves;
 pub mod json;
 mod kept;
 pub mod style;
 pub mod text;
 
+pub use curves::curves;
 pub use kept::Kept;
 pub use style::Style;

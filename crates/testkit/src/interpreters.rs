@@ -8,6 +8,17 @@ use std::sync::OnceLock;
 /// The minor versions of Python 3 that are tested.
 const MINORS: std::ops::RangeInclusive<u32> = 6..=15;
 
+/// Asks an interpreter for its version and build.
+const ASKED: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3] + \
+                     ('t' if 't' in getattr(sys, 'abiflags', '') else '') + \
+                     ('d' if hasattr(sys, 'gettotalrefcount') else ''))";
+
+/// Where `scripts/debian-pythons` puts what is to be run, below `.cache`.
+const DEBIAN_FOLDERS: [&str; 3] = ["debian", "debian-bullseye", "debian-debug"];
+
+/// Where `scripts/free-threaded-pythons` does.
+const FREE_THREADED_FOLDER: &str = "free-threaded";
+
 /// Labels of the interpreters that Debian built begin so.
 const DEBIAN: &str = "debian-";
 
@@ -17,7 +28,8 @@ pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
 /// An interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// `3.11.7`, or `debian-3.11.2` for one that Debian built.
+    /// `3.11.7`; `3.13.5t` without GIL, `3.13.5d` with `Py_DEBUG`; `debian-` in front of one that
+    /// Debian built.
     pub label: String,
     /// The program itself, not a shim that would start it.
     pub path: PathBuf,
@@ -29,21 +41,25 @@ impl Interpreter {
     /// Asks the program at `path` for its version; `None` if it is not a CPython that runs.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
-        let asked = "import sys; print('%d.%d.%d' % sys.version_info[:3])";
         // Not -I, which 2.7 does not know.
-        let output = Command::new(path).args(["-E", "-s", "-S", "-c", asked]).output().ok()?;
+        let output = Command::new(path).args(["-E", "-s", "-S", "-c", ASKED]).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
-        let version = parse_version(text.trim())?;
-        let debian = path.starts_with("/usr/bin") || path.starts_with(fetched_to());
-        let label = format!("{}{}", if debian { DEBIAN } else { "" }, text.trim());
+        let build = text.trim();
+        let version = parse_version(build.trim_end_matches(['t', 'd']))?;
+        let fetched = DEBIAN_FOLDERS.iter().any(|folder| path.starts_with(cached(folder)));
+        let debian = path.starts_with("/usr/bin") || fetched;
+        let label = format!("{}{build}", if debian { DEBIAN } else { "" });
         Some(Self { label, path: path.to_owned(), version })
     }
 
     /// Whether a test that asks for `wanted` means this one: its label, or the part of it that
-    /// ends before a dot (`3.11`).
+    /// ends before a dot, with the letters of its build (`3.11`, `3.13t`).
     #[must_use]
     pub fn answers_to(&self, wanted: &str) -> bool {
-        self.label.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let (number, build) = split_build(&self.label);
+        let (wanted, wanted_build) = split_build(wanted);
+        let rest = number.strip_prefix(wanted);
+        build == wanted_build && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -75,41 +91,60 @@ pub fn interpreters() -> &'static [Interpreter] {
 /// The interpreters that answer to `labels`, for a test to run on each.
 ///
 /// One that is missing is skipped with a line on stderr. In CI that would hide that nothing is
-/// tested, so there it is a failure; those of Debian's newer releases are fetched there.
+/// tested, so there it is a failure; those that scripts fetch or build are fetched there.
 ///
 /// # Panics
-/// With `CI=true`, if nothing answers to one of `labels`.
+/// With `CI=true`, if nothing answers to one of `labels`, unless its script said that it is not to
+/// be had.
 #[must_use]
 pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
     let strict = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let mut from: Vec<_> = interpreters().iter().collect();
     let is_here = |label: &&str| from.iter().any(|one| one.answers_to(label));
-    let missing = labels.iter().any(|label| label.starts_with(DEBIAN) && !is_here(label));
-    if strict && missing && std::env::var_os(PYTHONS_VARIABLE).is_none() {
-        from.extend(fetched());
+    let missing: Vec<&str> = labels.iter().copied().filter(|label| !is_here(label)).collect();
+    let mut left_out = Vec::new();
+    if strict && std::env::var_os(PYTHONS_VARIABLE).is_none() {
+        if missing.iter().any(|label| label.starts_with(DEBIAN)) {
+            static FETCHED: OnceLock<Vec<Interpreter>> = OnceLock::new();
+            from.extend(FETCHED.get_or_init(|| run("debian-pythons")));
+        }
+        if missing.iter().any(|label| split_build(label).1.contains('t')) {
+            static BUILT: OnceLock<Vec<Interpreter>> = OnceLock::new();
+            from.extend(BUILT.get_or_init(|| run("free-threaded-pythons")));
+            left_out = missing.into_iter().filter(|label| no_source(label)).collect();
+        }
     }
-    choose(&from, labels, strict).unwrap_or_else(|missing| panic!("{missing}"))
+    let labels: Vec<&str> =
+        labels.iter().copied().filter(|label| !left_out.contains(label)).collect();
+    for label in left_out {
+        eprintln!("SKIPPED: no interpreter {label} here: no source of it is to be had");
+    }
+    choose(&from, &labels, strict).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
-/// The interpreters that `scripts/debian-pythons` makes run here: by it, in this checkout, once.
-fn fetched() -> &'static [Interpreter] {
-    static FETCHED: OnceLock<Vec<Interpreter>> = OnceLock::new();
-    FETCHED.get_or_init(|| {
-        let fail =
-            |path: &Path, error: std::io::Error| -> ! { panic!("{}: {error}", path.display()) };
-        let cache = root().join(".cache");
-        std::fs::create_dir_all(&cache).unwrap_or_else(|error| fail(&cache, error));
-        let lock = cache.join("debian.lock");
-        // Other test programs wait here, and then find that it is done.
-        let file = File::create(&lock).unwrap_or_else(|error| fail(&lock, error));
-        file.lock().unwrap_or_else(|error| fail(&lock, error));
-        let script = root().join("scripts/debian-pythons");
-        let output = Command::new(&script).stderr(Stdio::inherit()).output();
-        let output = output.unwrap_or_else(|error| fail(&script, error));
-        assert!(output.status.success(), "{}: {}", script.display(), output.status);
-        let paths = String::from_utf8_lossy(&output.stdout).into_owned();
-        paths.lines().filter_map(|path| Interpreter::at(Path::new(path))).collect()
-    })
+/// Whether `scripts/free-threaded-pythons` found no source to build `label` from: a mirror may lack
+/// it, and then nobody can test it.
+fn no_source(label: &str) -> bool {
+    cached(FREE_THREADED_FOLDER)
+        .parent()
+        .is_some_and(|bin| bin.join(format!("{label}.none")).exists())
+}
+
+/// The interpreters that a script of this checkout makes run here.
+fn run(script: &str) -> Vec<Interpreter> {
+    let fail = |path: &Path, error: std::io::Error| -> ! { panic!("{}: {error}", path.display()) };
+    let cache = root().join(".cache");
+    std::fs::create_dir_all(&cache).unwrap_or_else(|error| fail(&cache, error));
+    let lock = cache.join(format!("{script}.lock"));
+    // Other test programs wait here, and then find that it is done.
+    let file = File::create(&lock).unwrap_or_else(|error| fail(&lock, error));
+    file.lock().unwrap_or_else(|error| fail(&lock, error));
+    let script = root().join("scripts").join(script);
+    let output = Command::new(&script).stderr(Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| fail(&script, error));
+    assert!(output.status.success(), "{}: {}", script.display(), output.status);
+    let paths = String::from_utf8_lossy(&output.stdout).into_owned();
+    paths.lines().filter_map(|path| Interpreter::at(Path::new(path))).collect()
 }
 
 /// This checkout.
@@ -118,9 +153,14 @@ fn root() -> PathBuf {
     root.canonicalize().unwrap_or(root)
 }
 
-/// Where `scripts/debian-pythons` puts what is to be run.
-fn fetched_to() -> PathBuf {
-    root().join(".cache/debian/bin")
+/// Where the interpreters of a folder below `.cache` are.
+fn cached(folder: &str) -> PathBuf {
+    root().join(".cache").join(folder).join("bin")
+}
+
+/// The number of a label, and the letters behind it.
+fn split_build(label: &str) -> (&str, &str) {
+    label.split_at(label.trim_end_matches(['t', 'd']).len())
 }
 
 fn choose<'a>(
@@ -151,8 +191,10 @@ fn choose<'a>(
 
 fn search() -> Vec<Interpreter> {
     let mut paths = vec![PathBuf::from("/usr/bin/python3.11")];
-    for entry in std::fs::read_dir(fetched_to()).into_iter().flatten().flatten() {
-        paths.push(entry.path());
+    for folder in DEBIAN_FOLDERS.into_iter().chain([FREE_THREADED_FOLDER]) {
+        for entry in std::fs::read_dir(cached(folder)).into_iter().flatten().flatten() {
+            paths.push(entry.path());
+        }
     }
     if let Some(home) = std::env::var_os("HOME") {
         let versions = Path::new(&home).join(".pyenv/versions");
@@ -190,6 +232,9 @@ mod tests {
         assert!(made("3.11.7").answers_to("3.11"));
         assert!(!made("3.11.7").answers_to("3.1"));
         assert!(!made("debian-3.11.2").answers_to("3.11"));
+        assert!(made("3.13.5t").answers_to("3.13t") && made("3.13.5t").answers_to("3.13.5t"));
+        assert!(!made("3.13.5t").answers_to("3.13") && !made("3.13.5").answers_to("3.13t"));
+        assert!(made("debian-2.7.18d").answers_to("debian-2.7d"));
     }
 
     #[test]

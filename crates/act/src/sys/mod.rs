@@ -3,6 +3,7 @@
 //! They are here and not in `target::sys`, so that the crate which reads cannot write.
 #![allow(unsafe_code)]
 
+pub(crate) mod end;
 pub(crate) mod peer;
 pub(crate) mod registers;
 pub(crate) mod write;

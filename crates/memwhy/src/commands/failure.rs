@@ -16,6 +16,8 @@ pub(super) enum Failure {
     NotPython { place: Place, why: String },
     /// It was not acted upon.
     Refused { pid: u32, refusal: Refusal },
+    /// An argument is none that can be used.
+    Usage(String),
     /// The user did not say `--allow-write`.
     NoConsent,
     /// There is a file of that name, and nobody said that it may go.
@@ -63,7 +65,7 @@ impl fmt::Display for Failure {
                 write!(f, "cannot write {}: {error}", path.display())
             }
             Self::Write { path: None, error } => write!(f, "cannot write: {error}"),
-            Self::Other { what, .. } => f.write_str(what),
+            Self::Usage(what) | Self::Other { what, .. } => f.write_str(what),
         }
     }
 }
@@ -89,6 +91,7 @@ impl Failure {
                 path.display()
             ),
             Self::Refused { pid, refusal } => refusal.advice(*pid),
+            Self::Usage(_) => "`memwhy COMMAND --help` says what there is".into(),
             Self::NoConsent => "the same command with --allow-write".into(),
             Self::Exists { .. } => "another name with -o, or --force to replace it".into(),
             Self::Write { .. } => "choose another file with -o, or none".into(),
@@ -100,7 +103,7 @@ impl Failure {
             Self::Open(error) => error.exit_status(),
             Self::NotPython { .. } | Self::Refused { refusal: Refusal::NotPython(_), .. } => 3,
             Self::Refused { refusal: Refusal::NotPermitted(_), .. } => 4,
-            Self::NoConsent => 2,
+            Self::Usage(_) | Self::NoConsent => 2,
             Self::Exists { .. }
             | Self::Refused { .. }
             | Self::Write { .. }

@@ -18,6 +18,7 @@ mod shell;
 mod snap;
 mod stacks;
 mod target;
+mod trial;
 mod trim;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -71,6 +72,8 @@ commands! {
     Shell => shell::Shell,
     /// Has malloc give back what it keeps (needs --allow-write)
     Trim => trim::Trim,
+    /// Runs a program under each cure and compares: which one would help?
+    Try => trial::Try,
     /// Writes a core file of a process, for later and for other tools; gdb reads it
     Core => core::Core,
     /// Starts a service whose memory stays, explains it and cures it

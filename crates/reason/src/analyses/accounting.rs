@@ -66,7 +66,8 @@ fn trust_in(owner: Owner, case: &Case) -> Trust {
         | Owner::PythonGarbage
         | Owner::PythonOrphans
         | Owner::PythonRuntime
-        | Owner::PymallocFree => python,
+        | Owner::PymallocFree
+        | Owner::MimallocFree => python,
         // What is in use and nobody's depends on having found every object.
         Owner::MallocNative => malloc.min(python),
         Owner::MallocFree | Owner::MallocOverhead => malloc,

@@ -74,6 +74,7 @@ pub const fn owner_name(owner: Owner) -> &'static str {
         Owner::PythonOrphans => "orphaned objects",
         Owner::PythonRuntime => "interpreter",
         Owner::PymallocFree => "pymalloc free",
+        Owner::MimallocFree => "mimalloc free",
         Owner::MallocNative => "malloc in use, native",
         Owner::MallocFree => "malloc free",
         Owner::MallocOverhead => "malloc overhead",

@@ -6,12 +6,14 @@
 //! they do not. pymalloc returns an arena only when not a single block in it is in use.
 //!
 //! Rests on: CPython `Objects/obmalloc.c`, `insert_to_freepool` (an arena is freed when all its
-//! pools are). Blocks of 512 bytes and less are pymalloc's, all others are malloc's.
+//! pools are). Blocks of 512 bytes and less are pymalloc's, all others are malloc's. Builds without
+//! GIL have mimalloc for all sizes instead, with the same weakness: `Objects/mimalloc/page.c`,
+//! `_mi_page_free` (a page goes back when no block in it is in use).
 
 use super::Hypothesis;
 use crate::wording::{amount, count, digits, of_all, short_type};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
-use memwhy_model::{Bytes, Owner, PymallocFacts, Trust};
+use memwhy_model::{Bytes, MimallocFacts, Owner, PymallocFacts, Trust};
 
 /// What malloc adds to a small block: its header and rounding to 16 bytes.
 const MALLOC_ADDS: u64 = 16;
@@ -30,6 +32,9 @@ impl Hypothesis for PymallocFragmentation {
     }
 
     fn judge(&self, ask: &Ask<'_>) -> Finding {
+        if let Some(mimalloc) = &ask.mimalloc {
+            return of_mimalloc(self.id(), ask, mimalloc);
+        }
         let rss = ask.rss();
         let free = ask.resident(Owner::PymallocFree);
         let Some(pymalloc) = &ask.pymalloc else {
@@ -112,11 +117,58 @@ fn fill(finding: &mut Finding, ask: &Ask<'_>, pymalloc: &PymallocFacts, free: By
     });
 }
 
+/// The same of a build whose objects are in mimalloc.
+fn of_mimalloc(id: &'static str, ask: &Ask<'_>, mimalloc: &MimallocFacts) -> Finding {
+    let (rss, free) = (ask.rss(), ask.resident(Owner::MimallocFree));
+    let mut finding = Finding::refuted(id, format!("mimalloc free {}", amount(free, rss)));
+    if !noteworthy(free, rss) {
+        return finding;
+    }
+    let (trust, pid) = (
+        ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout),
+        ask.about.target(),
+    );
+    finding.standing = Standing::Holds;
+    finding.explains = free;
+    finding.summary = format!(
+        "{} is free inside mimalloc, which serves the objects of this build",
+        of_all(free, ask)
+    );
+    let (sparse, live) = mimalloc.sparse_pages;
+    let check = format!("memwhy malloc {pid}");
+    finding.saw(
+        trust,
+        format!(
+            "{}; {sparse} of them less than an eighth in use, for {live} of blocks",
+            count(mimalloc.pages, "page"),
+        ),
+        check.clone(),
+    );
+    if !mimalloc.pinned_by_type.is_empty() {
+        let types = mimalloc.pinned_by_type.iter().take(3);
+        let types: Vec<String> = types
+            .map(|(name, pages)| format!("{} ({} pages)", short_type(name), digits(*pages)))
+            .collect();
+        let said = format!("nearly empty pages are kept by {}", types.join(", "));
+        finding.saw(trust, said, check);
+    }
+    finding.remedies.push(Remedy {
+        action: "free the survivors, or make them before the peak".into(),
+        expected_rss: Some(rss.minus(free)),
+        note:
+            "at best, if all of them go: a page goes back only as a whole, and mimalloc gives it \
+               to the kernel when it allocates the next time"
+                .into(),
+        verify: format!("memwhy malloc {pid}: fewer pages"),
+    });
+    finding
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Hypothesis, PymallocFragmentation};
     use crate::{Ask, Finding, Standing};
-    use memwhy_model::{Bytes, Case, Owner, PymallocClass, PymallocFacts};
+    use memwhy_model::{Bytes, Case, MimallocFacts, Owner, PymallocClass, PymallocFacts};
 
     fn judge(free: u64) -> Finding {
         let pymalloc = PymallocFacts {
@@ -147,6 +199,25 @@ mod tests {
     fn the_prediction_counts_what_malloc_adds_to_each_block() {
         assert_eq!(judge(270).remedies[0].expected_rss, Some(Bytes::mib(21)));
         assert_eq!(judge(270).remedies[1].expected_rss, Some(Bytes::mib(20)));
+    }
+
+    #[test]
+    fn without_gil_the_pages_of_mimalloc_are_judged() {
+        let mimalloc = MimallocFacts {
+            pages: 900,
+            sparse_pages: (800, Bytes::mib(1)),
+            pinned_by_type: vec![("app.Token".into(), 700)],
+            ..MimallocFacts::default()
+        };
+        let mut case = Case { mimalloc: Some(mimalloc), ..Case::default() };
+        case.accounting = case
+            .accounting
+            .with(Owner::MimallocFree, Bytes::mib(50))
+            .with(Owner::FileClean, Bytes::mib(20));
+        let finding = PymallocFragmentation.judge(&Ask::new(&case));
+        assert_eq!((&finding.standing, finding.explains), (&Standing::Holds, Bytes::mib(50)));
+        assert!(finding.evidence.iter().any(|seen| seen.saw.contains("app.Token (700 pages)")));
+        assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(20)));
     }
 
     #[test]

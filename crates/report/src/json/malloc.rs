@@ -1,7 +1,9 @@
 //! The format of `memwhy malloc`: what the allocators keep.
 
 use super::parts::wrapped;
-use memwhy_model::{ArenaFacts, Bytes, Case, GlibcFacts, Owner, PymallocFacts};
+use memwhy_model::{
+    ArenaFacts, Bytes, Case, GlibcFacts, MimallocFacts, Owner, PymallocClass, PymallocFacts,
+};
 use memwhy_reason::Ask;
 use memwhy_reason::analyses::Retention;
 use memwhy_reason::analyses::accounting::walk_is_exact;
@@ -14,6 +16,8 @@ struct MallocBody<'a> {
     malloc: Option<MallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pymalloc: Option<PymallocOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mimalloc: Option<MimallocOut<'a>>,
 }
 
 #[derive(Serialize)]
@@ -138,6 +142,37 @@ struct PymallocOut<'a> {
 }
 
 #[derive(Serialize)]
+struct MimallocOut<'a> {
+    release: &'a str,
+    segments: u64,
+    abandoned_segments: u64,
+    reserved_bytes: u64,
+    heaps: u64,
+    pages: u64,
+    abandoned_pages: u64,
+    blocks: u64,
+    allocated_bytes: u64,
+    free_in_pages_bytes: u64,
+    free_in_segments_bytes: u64,
+    overhead_bytes: u64,
+    free_resident_bytes: u64,
+    delayed_blocks: u64,
+    sparse_pages: u64,
+    sparse_pages_live_bytes: u64,
+    torn_pages: u64,
+    classes: Vec<PageClassOut>,
+    pinned_by_type: Vec<TypePages<'a>>,
+}
+
+#[derive(Serialize)]
+struct PageClassOut {
+    block_bytes: u64,
+    pages: u64,
+    used: u64,
+    free: u64,
+}
+
+#[derive(Serialize)]
 struct ClassOut {
     block_bytes: u64,
     pools: u64,
@@ -168,7 +203,8 @@ pub fn malloc(case: &Case) -> Value {
             .map(|glibc| of_glibc(glibc, walk_is_exact(facts), retention.filter(|_| noteworthy))),
     });
     let pymalloc = case.pymalloc.as_ref().map(|facts| of_pymalloc(case, facts));
-    wrapped("memwhy.malloc/1", case, MallocBody { malloc, pymalloc })
+    let mimalloc = case.mimalloc.as_ref().map(|facts| of_mimalloc(case, facts));
+    wrapped("memwhy.malloc/1", case, MallocBody { malloc, pymalloc, mimalloc })
 }
 
 fn of_glibc<'a>(
@@ -263,20 +299,49 @@ fn of_pymalloc<'a>(case: &Case, facts: &'a PymallocFacts) -> PymallocOut<'a> {
         sparse_arenas_live_bytes: facts.sparse_arenas.1.0,
         torn_pools: facts.torn_pools,
         found_by: &facts.found_by,
-        classes: facts
-            .classes
-            .iter()
-            .map(|class| ClassOut {
-                block_bytes: class.block,
-                pools: class.pools,
-                used: class.used,
-                free: class.free,
-            })
-            .collect(),
+        classes: facts.classes.iter().map(class).collect(),
         pinned_by_type: facts
             .pinned_by_type
             .iter()
             .map(|(name, pools)| TypePools { name, pools: *pools })
+            .collect(),
+    }
+}
+
+fn class(class: &PymallocClass) -> ClassOut {
+    ClassOut { block_bytes: class.block, pools: class.pools, used: class.used, free: class.free }
+}
+
+fn of_mimalloc<'a>(case: &Case, facts: &'a MimallocFacts) -> MimallocOut<'a> {
+    let page_class = |class: &PymallocClass| PageClassOut {
+        block_bytes: class.block,
+        pages: class.pools,
+        used: class.used,
+        free: class.free,
+    };
+    MimallocOut {
+        release: &facts.release,
+        segments: facts.segments,
+        abandoned_segments: facts.abandoned_segments,
+        reserved_bytes: facts.reserved.0,
+        heaps: facts.heaps,
+        pages: facts.pages,
+        abandoned_pages: facts.abandoned_pages,
+        blocks: facts.blocks,
+        allocated_bytes: facts.allocated.0,
+        free_in_pages_bytes: facts.free_in_pages.0,
+        free_in_segments_bytes: facts.free_in_segments.0,
+        overhead_bytes: facts.overhead.0,
+        free_resident_bytes: case.resident(Owner::MimallocFree).0,
+        delayed_blocks: facts.delayed,
+        sparse_pages: facts.sparse_pages.0,
+        sparse_pages_live_bytes: facts.sparse_pages.1.0,
+        torn_pages: facts.torn_pages,
+        classes: facts.classes.iter().map(page_class).collect(),
+        pinned_by_type: facts
+            .pinned_by_type
+            .iter()
+            .map(|(name, pages)| TypePages { name, pages: *pages })
             .collect(),
     }
 }

@@ -7,10 +7,12 @@ mod malloc;
 mod parts;
 mod stacks;
 mod time;
+mod trial;
 
 pub use malloc::malloc;
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};
+pub use trial::trial;
 
 use memwhy_model::{Bytes, Case, Owner, Trust, Untold};
 use memwhy_reason::analyses::{By, Histogram, Shares};

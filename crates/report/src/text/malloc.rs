@@ -1,9 +1,12 @@
-//! What malloc and pymalloc keep, what pins it, and the proof that the walk is right.
+//! What malloc, pymalloc and CPython's mimalloc keep, what pins it, and the proof that the walk is right.
 
 use super::header;
 use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
-use memwhy_model::{Bytes, Case, GlibcFacts, MallocFacts, Owner, PymallocFacts, Untold};
+use memwhy_model::{
+    Bytes, Case, GlibcFacts, MallocFacts, MimallocFacts, Owner, PymallocClass, PymallocFacts,
+    Untold,
+};
 use memwhy_reason::analyses::Retention;
 use memwhy_reason::{Ask, wording};
 
@@ -36,6 +39,10 @@ pub fn malloc(case: &Case, style: Style) -> String {
     if let Some(facts) = &case.pymalloc {
         blocks.push(Block::Gap);
         of_pymalloc(case, facts, &mut blocks);
+    }
+    if let Some(facts) = &case.mimalloc {
+        blocks.push(Block::Gap);
+        of_mimalloc(case, facts, &mut blocks);
     }
     render(&blocks, style)
 }
@@ -238,27 +245,85 @@ fn of_pymalloc(case: &Case, facts: &PymallocFacts, blocks: &mut Vec<Block>) {
             format!("{sparse} less than a tenth in use: {live} of blocks keep them"),
         ));
     }
-    let types: Vec<String> = facts
-        .pinned_by_type
-        .iter()
-        .take(SIZES)
-        .map(|(name, pools)| format!("{} {}", wording::short_type(name), wording::digits(*pools)))
-        .collect();
-    if !types.is_empty() {
-        blocks.push(Block::labelled("PINS", format!("pools kept by type: {}", types.join(", "))));
-    }
+    pinned("pools", &facts.pinned_by_type, blocks);
     if facts.torn_pools > 0 {
         let torn = wording::count(facts.torn_pools, "pool");
         blocks.push(Block::labelled("NOTES", format!("{torn} did not add up")));
     }
+    classes("pools", &facts.classes, blocks);
+}
+
+fn of_mimalloc(case: &Case, facts: &MimallocFacts, blocks: &mut Vec<Block>) {
+    let of = |all: u64, what: &str, gone: u64| {
+        let gone =
+            if gone > 0 { format!(" ({gone} of threads that are gone)") } else { String::new() };
+        format!("{}{gone}", wording::count(all, what))
+    };
+    blocks.push(Block::labelled(
+        "MIMALLOC",
+        format!(
+            "{}, {}, {}; laid out as {}",
+            of(facts.segments, "segment", facts.abandoned_segments),
+            wording::count(facts.heaps, "heap"),
+            of(facts.pages, "page", facts.abandoned_pages),
+            facts.release,
+        ),
+    ));
+    blocks.push(Block::labelled(
+        "BLOCKS",
+        format!(
+            "{} in use of {} · free in pages {} · in no page {} · overhead {}; free and resident \
+             {}",
+            wording::digits(facts.blocks),
+            facts.allocated,
+            facts.free_in_pages,
+            facts.free_in_segments,
+            facts.overhead,
+            wording::amount(case.resident(Owner::MimallocFree), case.rss()),
+        ),
+    ));
+    if facts.delayed > 0 {
+        let delayed = wording::count(facts.delayed, "block");
+        blocks.push(Block::labelled(
+            "DELAYED",
+            format!("{delayed} freed by other threads, not taken back yet by their own"),
+        ));
+    }
+    let (sparse, live) = facts.sparse_pages;
+    if sparse > 0 {
+        let sparse = wording::count(sparse, "page");
+        blocks.push(Block::labelled(
+            "SPARSE",
+            format!("{sparse} less than an eighth in use: {live} of blocks keep them"),
+        ));
+    }
+    pinned("pages", &facts.pinned_by_type, blocks);
+    if facts.torn_pages > 0 {
+        let torn = wording::count(facts.torn_pages, "page");
+        blocks.push(Block::labelled("NOTES", format!("{torn} did not add up")));
+    }
+    classes("pages", &facts.classes, blocks);
+}
+
+fn pinned(what: &str, by_type: &[(String, u64)], blocks: &mut Vec<Block>) {
+    let named = |(name, number): &(String, u64)| {
+        format!("{} {}", wording::short_type(name), wording::digits(*number))
+    };
+    let types: Vec<String> = by_type.iter().take(SIZES).map(named).collect();
+    if !types.is_empty() {
+        blocks.push(Block::labelled("PINS", format!("{what} kept by type: {}", types.join(", "))));
+    }
+}
+
+fn classes(what: &str, classes: &[PymallocClass], blocks: &mut Vec<Block>) {
     let mut table = Table::new(&[
         ("block", Side::Right),
-        ("pools", Side::Right),
+        (what, Side::Right),
         ("blocks in use", Side::Right),
         ("free", Side::Right),
         ("in use", Side::Right),
     ]);
-    for class in &facts.classes {
+    for class in classes {
         let all = Bytes(class.used.saturating_add(class.free));
         table.row([
             format!("{} B", class.block),

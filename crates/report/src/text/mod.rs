@@ -9,6 +9,7 @@ mod maps;
 mod snap;
 mod stacks;
 mod sums;
+mod trial;
 
 pub use explain::explain;
 pub use heap::heap;
@@ -16,6 +17,7 @@ pub use malloc::malloc;
 pub use maps::maps;
 pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
+pub use trial::trial;
 
 use crate::blocks::Block;
 use memwhy_model::{About, Case, Pause, TargetKind};
