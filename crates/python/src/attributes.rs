@@ -85,29 +85,48 @@ pub fn slots(
     object: Addr,
     limit: usize,
 ) -> Result<Vec<(Addr, Addr)>, Fault> {
-    let fields = &layouts.type_object;
-    let (mut found, mut bases) = (Vec::new(), Vec::new());
-    let mut at = layouts.object.ob_type.read(memory, object)?;
-    while let Some(ty) = at.filter(|_| bases.len() < MOST_BASES) {
-        bases.push(ty);
-        at = fields.tp_base.read(memory, ty)?;
+    let ty = layouts.object.ob_type.read(memory, object)?.ok_or(Fault::unmapped(object))?;
+    let mut found = Vec::new();
+    for (offset, name) in slot_places(memory, layouts, ty)?.into_iter().take(limit) {
+        if let Some(value) = memory.ptr(object.at(offset))? {
+            found.push((name, value));
+        }
     }
-    for (ty, base) in bases.iter().zip(bases.iter().skip(1)).rev() {
-        let made_by_class = fields.tp_flags.read(memory, *ty)? & TypeFlags::HEAPTYPE != 0;
-        let Some(names) = layouts.heap_type.ht_slots.read(memory, *ty)?.filter(|_| made_by_class)
-        else {
+    Ok(found)
+}
+
+/// Where in its instances the type at `ty` and its bases have `__slots__`, and their names, those
+/// of the base first: in the order of the names, from where the base ends.
+///
+/// Source: `Objects/typeobject.c: type_new_slots`, `type_new_descriptors`.
+///
+/// # Errors
+/// As [`Memory::read`].
+pub(crate) fn slot_places(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    ty: Addr,
+) -> Result<Vec<(u64, Addr)>, Fault> {
+    let fields = &layouts.type_object;
+    let (mut found, mut classes) = (Vec::new(), Vec::new());
+    let mut at = Some(ty);
+    while let Some(class) = at.filter(|_| classes.len() < MOST_BASES) {
+        classes.push(class);
+        at = fields.tp_base.read(memory, class)?;
+    }
+    for (class, base) in classes.iter().zip(classes.iter().skip(1)).rev() {
+        let at_run_time = fields.tp_flags.read(memory, *class)? & TypeFlags::HEAPTYPE != 0;
+        let names = layouts.heap_type.ht_slots;
+        let Some(names) = (if at_run_time { names.read(memory, *class)? } else { None }) else {
             continue;
         };
-        // `type_new_slots`: in the order of the names, behind the fields of the base.
         let count = layouts.var_object.ob_size.read(memory, names)?;
         let count = u64::try_from(count).map_err(|_| Fault::too_long(names))?;
         let names = memory.words(layouts.tuple_object.ob_item.addr(names), count, MOST_SLOTS)?;
         let first = fields.tp_basicsize.read(memory, *base)?.unsigned_abs();
-        let values = memory.words(object.at(first), count, MOST_SLOTS)?;
-        let pairs = names.into_iter().zip(values).filter(|(_, value)| *value != 0);
-        found.extend(pairs.map(|(name, value)| (Addr(name), Addr(value))));
+        let offsets = (first..).step_by(8);
+        found.extend(offsets.zip(names.into_iter().map(Addr)));
     }
-    found.truncate(limit);
     Ok(found)
 }
 

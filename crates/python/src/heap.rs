@@ -9,6 +9,7 @@ use crate::alive::{alive, items_fit, may_be_static};
 use crate::alloc::debug;
 use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
+use crate::buffers::{Buffers, resident};
 use crate::kinds;
 use crate::layout::tables::object::{Count, Refcount};
 use crate::layout::{Layouts, NumberBlocks, TypeFlags};
@@ -21,7 +22,6 @@ use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::{Mimalloc, Page};
 use memwhy_target::{Fault, MAX_READ, Memory, MemoryExt, View};
 use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
 
 /// Bytes of an object that are read at once; the fields of larger ones are read when asked for.
 const HEAD: usize = 512;
@@ -109,20 +109,18 @@ pub fn walk(
         memory: view,
         layouts,
         types: types.infos().to_vec(),
-        places,
         index: Index::of(heap.graph()),
-        owners: FxHashMap::default(),
-        debug,
+        buffers: Buffers::new(view, places, debug),
     };
     for (block, object) in in_chunks {
         if let Some(id) = reader.index.find(heap.graph(), object) {
-            reader.owners.insert(block.0, id);
+            reader.buffers.occupy(block, id);
         }
     }
     reader.read(&mut heap, problems);
-    let Reader { types: infos, owners, index, .. } = reader;
+    let Reader { types: infos, buffers, index, .. } = reader;
     let graph = HeapGraph::default();
-    (heap, Heap { graph, types: infos, owners, statics, index })
+    (heap, Heap { graph, types: infos, owners: buffers.owners(), statics, index })
 }
 
 impl Heap {
@@ -424,16 +422,15 @@ struct Reader<'a> {
     memory: &'a View,
     layouts: &'a Layouts,
     types: Vec<TypeInfo>,
-    places: &'a Places<'a>,
     index: Index,
-    owners: FxHashMap<u64, ObjectId>,
-    debug: bool,
+    buffers: Buffers<'a>,
 }
 
 impl Reader<'_> {
     fn read(&mut self, heap: &mut HeapBuilder, problems: &mut Problems) {
         let mut references = Vec::new();
         let mut buffers = Vec::new();
+        let mut kept = self.kept(heap.graph());
         for id in heap.graph().ids() {
             references.clear();
             buffers.clear();
@@ -464,15 +461,11 @@ impl Reader<'_> {
             let shallow = shallow.unwrap_or(info.basicsize) + before;
             let mut held = 0;
             for buffer in &buffers {
-                // A pointer leads behind what debugging puts before a block.
-                let starts = if self.debug { &debug::PREFIXES[..] } else { &[0] };
-                let taken = starts.iter().map(|prefix| buffer.before(*prefix)).find_map(|start| {
-                    let size = take(self.memory, &mut self.owners, self.places, start, id);
-                    (size > 0).then_some((start, size))
-                });
+                let taken = kept.remove(&(id, *buffer));
+                let taken = taken.or_else(|| self.buffers.take(*buffer, id));
                 let Some((start, size)) = taken else { continue };
                 held += size;
-                if info.kind.buffers_hold_references() {
+                if info.kind.buffers_hold_references() && !object.is_values(*buffer) {
                     let mut each = |to: Addr| references.extend(self.index.find(graph, to));
                     // Memory that ends early has been handed out as far as it goes.
                     let _ = object.pointers(start, size / 8, &mut each);
@@ -493,6 +486,26 @@ impl Reader<'_> {
         }
     }
 
+    /// The buffers that are surely their objects' own, taken before others that point to them are
+    /// met.
+    fn kept(&mut self, graph: &HeapGraph) -> FxHashMap<(ObjectId, Addr), (Addr, u64)> {
+        let mut kept = FxHashMap::default();
+        for id in graph.ids() {
+            let Some(info) = self.types.get(graph.type_of(id).0 as usize) else { continue };
+            if !info.kind.may_keep() {
+                continue;
+            }
+            let (memory, layouts, addr) = (self.memory, self.layouts, graph.addr(id));
+            let object = Object { memory, layouts, ty: info, addr, head: &[] };
+            if let Some(buffer) = info.kind.keeps(&object)
+                && let Some(taken) = self.buffers.take(buffer, id)
+            {
+                kept.insert((id, buffer), taken);
+            }
+        }
+        kept
+    }
+
     /// The first bytes of an object: as many as its type says, less where memory ends before.
     fn head<'b>(&self, addr: Addr, info: &TypeInfo, buf: &'b mut [u8; HEAD]) -> &'b [u8] {
         for len in [info.basicsize.clamp(32, HEAD as u64), self.layouts.object.size] {
@@ -502,40 +515,6 @@ impl Reader<'_> {
             }
         }
         &[]
-    }
-}
-
-/// What a chunk takes: of a large one, of which much may never have been touched, the pages that
-/// are there.
-fn resident(memory: &View, chunk: AddrRange) -> u64 {
-    /// Below it a page more or less does not matter, and the look-up would.
-    const LARGE: u64 = 64 << 10;
-    if chunk.len() < LARGE { chunk.len() } else { memory.pages().resident(chunk) }
-}
-
-/// Makes the block or chunk that begins at `addr` a buffer of `owner`: its size, 0 if there is
-/// none or another object was first.
-fn take(
-    memory: &View,
-    owners: &mut FxHashMap<u64, ObjectId>,
-    places: &Places<'_>,
-    addr: Addr,
-    owner: ObjectId,
-) -> u64 {
-    let in_page = || {
-        let size = places.mimalloc?.block_at(addr)?;
-        Some(resident(memory, AddrRange::sized(addr, size)))
-    };
-    let size = places.pymalloc.block_at(addr).or_else(in_page).or_else(|| {
-        let chunk = places.malloc?.chunk_of(addr)?;
-        chunk.in_use().then(|| resident(memory, chunk.range()))
-    });
-    match (size, owners.entry(addr.0)) {
-        (Some(size), Entry::Vacant(free)) => {
-            free.insert(owner);
-            size
-        }
-        _ => 0,
     }
 }
 

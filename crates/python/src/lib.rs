@@ -22,6 +22,7 @@
 mod alive;
 pub mod alloc;
 pub mod attributes;
+mod buffers;
 pub mod code;
 pub mod details;
 pub mod dict;

@@ -6,8 +6,6 @@ use crate::types::TypeInfo;
 use memwhy_model::Addr;
 use memwhy_target::{Fault, Memory, MemoryExt};
 
-/// Attributes of one instance are at most so many in shared or inline values.
-const MOST_VALUES: u64 = 256;
 /// No object is scanned further than this: larger ones are arrays of numbers.
 const SCANNED: u64 = 64 << 20;
 
@@ -106,12 +104,30 @@ impl Object<'_> {
             ManagedSlots::Dict { dict, .. } => {
                 let word = before(dict)?;
                 pointer(word & !1, each);
+                if word != 0 && pre.dict_has_values() {
+                    return Ok(());
+                }
                 if pre.has_inline_values(self.ty.flags) {
                     return self.inline_values(each);
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether a buffer is the one with the values of attributes, 3.11 and 3.12: what it holds has
+    /// been handed out, and what else lies there is stale.
+    pub(crate) fn is_values(&self, buffer: Addr) -> bool {
+        let pre = &self.layouts.pre_header;
+        let before = |distance| self.memory.u64(self.addr.before(distance)).unwrap_or(0);
+        let values = match pre.managed {
+            _ if !pre.has_managed_dict(self.ty.flags) => return false,
+            ManagedSlots::None | ManagedSlots::Dict { .. } => return false,
+            ManagedSlots::DictAndValues { values, .. } => before(values),
+            ManagedSlots::DictOrValues { either, .. } => before(either) + 1,
+        };
+        // The prefix has a byte for each value, and two more.
+        values > buffer.0 && values - buffer.0 <= 264
     }
 
     /// 3.13: the values lie at `tp_basicsize`, if they are marked valid.
@@ -132,11 +148,19 @@ impl Object<'_> {
             return Ok(());
         }
         // `new_values`: the last byte of the prefix is the size of the prefix, the one before it
-        // the number of values in use.
+        // the number of values in use, and before that are their places. Others may not be there.
         let prefix = u64::from(self.memory.u8(values.before(1))?);
         each(values.before(prefix));
-        let room = prefix.saturating_sub(2).min(self.ty.shared_values);
-        self.pointers(values, room.min(MOST_VALUES), each)
+        let used = u64::from(self.memory.u8(values.before(2))?);
+        let places = self.memory.bytes(values.before(2 + used), used, 256)?;
+        let room = places.iter().max().map_or(0, |last| u64::from(*last) + 1);
+        let objects = self.memory.words(values, room, 256)?;
+        for place in places {
+            if let Some(object) = objects.get(usize::from(place)) {
+                pointer(*object, each);
+            }
+        }
+        Ok(())
     }
 
     /// Hands out `count` pointers from `at` on.

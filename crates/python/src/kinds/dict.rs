@@ -70,6 +70,7 @@ pub(super) fn pointers(object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Resul
     if object.ty.has(TypeFlags::HEAPTYPE) || object.ty.basicsize > layouts.dict_object.size {
         any::fields(object, layouts.dict_object.size, object.basic_size()?, each)?;
     }
+    let mut borrowed = false;
     match layouts.dict_object.storage {
         DictStorage::Keys { ma_keys, ma_values } => {
             let keys = Addr(object.word(ma_keys.offset)?);
@@ -77,8 +78,12 @@ pub(super) fn pointers(object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Resul
             if keys_of(object.memory, layouts, keys)?.is_some_and(|keys: Keys| keys.refcnt == 1) {
                 each(keys);
             }
-            if values.0 != 0 && !embedded(object, values)? {
-                each(values_start(object, values)?);
+            if values.0 != 0 {
+                let inside = embedded(object, values)?;
+                borrowed = inside && !layouts.pre_header.dict_has_values();
+                if !inside {
+                    each(values_start(object, values)?);
+                }
             }
         }
         DictStorage::Table { ma_table, .. } => each(Addr(object.word(ma_table.offset)?)),
@@ -86,7 +91,10 @@ pub(super) fn pointers(object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Resul
     let most = usize::try_from(MOST_ENTRIES).unwrap_or(usize::MAX);
     for (key, value) in entries(object.memory, layouts, object.addr, most)? {
         each(key);
-        each(value);
+        // Those that lie inside an instance are the instance's.
+        if !borrowed {
+            each(value);
+        }
     }
     Ok(())
 }

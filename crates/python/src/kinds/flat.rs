@@ -21,6 +21,14 @@ impl Kind for Flat {
         Some(TypeFlags::BYTES_SUBCLASS)
     }
 
+    fn shallow(&self, object: &Object<'_>) -> Result<u64, Fault> {
+        let bytes = object.ty.has(TypeFlags::BYTES_SUBCLASS);
+        if bytes && object.layouts.stated_sizes.bytes_as_of_base {
+            return Ok(object.layouts.bytes_object.ob_sval.offset + 1 + object.items()?);
+        }
+        any::shallow(object)
+    }
+
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         subclass_fields(object, each)
     }

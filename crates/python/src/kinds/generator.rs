@@ -34,14 +34,19 @@ impl Kind for Generator {
 
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         let start = object.layouts.object.size;
-        let (GeneratorFrame::Inside { frame, .. }, Some(inner)) =
+        let (GeneratorFrame::Inside { frame, state }, Some(inner)) =
             (object.layouts.generator.frame, object.layouts.interpreter_frame)
         else {
             return any::fields(object, start, object.ty.basicsize, each);
         };
         any::fields(object, start, frame.offset, each)?;
-        let words = self.shallow(object)?.saturating_sub(frame.offset) / 8;
-        object.tagged_pointers(object.addr.at(frame.offset), words, inner.tag_mask, each)
+        let at = object.addr.at(frame.offset);
+        if state.read(object.memory, object.addr)? < object.layouts.generator.finished_from {
+            return super::frame::inner(object, at, each);
+        }
+        // Nothing but the code outlives the call.
+        each(Addr(inner.code.read(object.memory, at)? & !inner.tag_mask));
+        Ok(())
     }
 }
 

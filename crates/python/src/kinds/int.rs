@@ -43,9 +43,10 @@ impl Kind for Int {
         }
         let fields = &object.layouts.long_object;
         let digits = match fields.length {
-            LongLength::Tag(tag) => (object.word(tag.offset)? >> 3).max(1),
+            LongLength::Tag(tag) => object.word(tag.offset)? >> 3,
             LongLength::ObSize => object.items()?,
         };
+        let digits = digits.max(u64::from(object.layouts.stated_sizes.zero_has_digit));
         let size = digits.checked_mul(DIGIT).ok_or(Fault::too_long(object.addr))?;
         Ok(fields.digits.offset.saturating_add(size))
     }

@@ -10,8 +10,11 @@
 mod any;
 mod array;
 mod byte_array;
+mod c_types;
 mod code;
+mod counters;
 mod datetime;
+mod decimal;
 mod deque;
 mod dict;
 mod flat;
@@ -19,10 +22,19 @@ mod frame;
 mod generator;
 mod int;
 mod io;
+mod leading;
 mod list;
+mod lru;
+mod memory_view;
+mod module;
+mod numpy;
+mod opaque;
 mod ordered_dict;
+mod pattern;
 mod set;
 mod str;
+mod struct_;
+mod tee;
 mod type_;
 mod weakref;
 
@@ -61,6 +73,16 @@ pub trait Kind: Debug + Sync {
         false
     }
 
+    /// Whether [`Kind::keeps`] may have an answer.
+    fn may_keep(&self) -> bool {
+        false
+    }
+
+    /// A buffer that is surely the object's own, whoever else points to it.
+    fn keeps(&self, _object: &Object<'_>) -> Option<Addr> {
+        None
+    }
+
     /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns. By
     /// default every word of it that its type declares.
     ///
@@ -92,6 +114,25 @@ static KINDS: &[&dyn Kind] = &[
     &io::BYTES_IO,
     &io::BUFFERED,
     &weakref::WEAK_REFERENCE,
+    &leading::DESCRIPTOR,
+    &leading::CONTEXT_VARIABLE,
+    &leading::DEQUE_ITERATOR,
+    &lru::CACHE,
+    &lru::LINK,
+    &memory_view::MEMORY_VIEW,
+    &memory_view::MANAGED_BUFFER,
+    &module::MODULE,
+    &pattern::PATTERN,
+    &tee::TEE_DATA,
+    &decimal::DECIMAL,
+    &numpy::ARRAY,
+    &struct_::STRUCT,
+    &counters::PRODUCT,
+    &counters::COMBINATIONS,
+    &counters::PERMUTATIONS,
+    &c_types::STG_DICT,
+    &c_types::C_TYPE,
+    &opaque::OPAQUE,
 ];
 
 /// Objects about which nothing more is known than their type says.

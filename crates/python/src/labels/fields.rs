@@ -5,16 +5,11 @@ use crate::layout::tables::frame_object::FrameContent;
 use crate::layout::tables::generator::GeneratorFrame;
 use crate::layout::{Field, Layouts, Ptr, TypeFlags};
 use crate::object::Object;
-use crate::text;
+use crate::{attributes, text};
 use memwhy_model::Addr;
-use memwhy_target::MemoryExt;
 
 /// Words beyond that many have no names.
 const MOST_WORDS: u64 = 8192;
-/// A class states no more slots.
-const MOST_SLOTS: usize = 4096;
-/// Bases of a class.
-const MOST_BASES: usize = 64;
 
 /// Types defined by C but made at run time, whose layout [`known`] has.
 pub(super) fn is_known(name: &str) -> bool {
@@ -220,30 +215,10 @@ fn exception(layouts: &Layouts, add: &mut impl FnMut(Field<Ptr>, &'static str)) 
     fields.message.into_iter().for_each(|field| add(field, "message"));
 }
 
-/// Where the slots of an object's class and its bases are: in the order of their names, from where
-/// the base ends (`Objects/typeobject.c: type_new`).
+/// Where the slots of an object's class and its bases are.
 fn slots(names: &Names<'_>, object: &Object<'_>) -> Vec<(u64, String)> {
     let (memory, layouts) = (names.memory, names.layouts);
-    let mut found = Vec::new();
-    let mut class = object.ty.addr;
-    for _ in 0..MOST_BASES {
-        let flags = layouts.type_object.tp_flags.read(memory, class).unwrap_or(0);
-        let base = layouts.type_object.tp_base.read(memory, class).ok().flatten();
-        let (Some(base), true) = (base, flags & TypeFlags::HEAPTYPE != 0) else { break };
-        let stated = || {
-            let tuple = layouts.heap_type.ht_slots.read(memory, class).ok()??;
-            let count = memory.u64(layouts.var_object.ob_size.addr(tuple)).ok()?;
-            let items = layouts.tuple_object.ob_item.addr(tuple);
-            let from = layouts.type_object.tp_basicsize.read(memory, base).ok()?;
-            Some((memory.words(items, count, MOST_SLOTS).ok()?, u64::try_from(from).ok()?))
-        };
-        if let Some((words, from)) = stated() {
-            let names = words
-                .into_iter()
-                .filter_map(|name| text::read(memory, layouts, Addr(name), 256).ok());
-            found.extend((0u64..).step_by(8).map(|at| from + at).zip(names));
-        }
-        class = base;
-    }
-    found
+    let places = attributes::slot_places(memory, layouts, object.ty.addr).unwrap_or_default();
+    let as_text = |(at, name)| Some((at, text::read(memory, layouts, name, 256).ok()?));
+    places.into_iter().filter_map(as_text).collect()
 }

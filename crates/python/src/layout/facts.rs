@@ -4,7 +4,7 @@
 //! object, the sizes of arenas and pools. The oracle tests check them against live interpreters.
 
 use super::{Row, Table};
-use crate::version::{Build, V2_7, v3};
+use crate::version::{Build, V2_7, v3, v3p};
 
 /// What lies before an object that the collector or a managed dict needs.
 ///
@@ -46,7 +46,20 @@ pub enum ManagedSlots {
         dict: u64,
         /// Where the list of weak references is.
         weaklist: u64,
+        /// Whose references the values are where there are both a dict and values.
+        values_of: ValuesOf,
     },
+}
+
+/// Who visits the values inside an instance once it has been asked for its dict.
+///
+/// Source: `Objects/dictobject.c: PyObject_VisitManagedDict, dict_traverse`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValuesOf {
+    /// 3.13.0: the instance, the dict passes them by.
+    Instance,
+    /// Since: the dict, and the instance only its dict.
+    Dict,
 }
 
 impl ManagedSlots {
@@ -79,6 +92,12 @@ impl PreHeader {
     #[must_use]
     pub const fn has_managed_dict(&self, tp_flags: u64) -> bool {
         tp_flags & self.managed_flags() & TypeFlags::MANAGED_DICT != 0
+    }
+
+    /// Whether an instance's own dict has the references to the values inside the instance.
+    #[must_use]
+    pub const fn dict_has_values(&self) -> bool {
+        matches!(self.managed, ManagedSlots::Dict { values_of: ValuesOf::Dict, .. })
     }
 
     /// Whether instances of a type with `tp_flags` begin their life with values inside.
@@ -147,15 +166,22 @@ const PRE_HEADERS: Table<PreHeader> = Table(&[
     Row {
         since: v3(13),
         free_threaded: false,
-        layout: pre(16, ManagedSlots::Dict { dict: 24, weaklist: 32 }),
+        layout: pre(16, inside(24, 32, ValuesOf::Instance)),
+    },
+    // Not yet so in 3.13.0, and so in 3.13.5.
+    Row {
+        since: v3p(13, 1),
+        free_threaded: false,
+        layout: pre(16, inside(24, 32, ValuesOf::Dict)),
     },
     // Without GIL there is no header of the collector, so the pair is next to the object.
-    Row {
-        since: v3(13),
-        free_threaded: true,
-        layout: pre(0, ManagedSlots::Dict { dict: 8, weaklist: 16 }),
-    },
+    Row { since: v3(13), free_threaded: true, layout: pre(0, inside(8, 16, ValuesOf::Instance)) },
+    Row { since: v3p(13, 1), free_threaded: true, layout: pre(0, inside(8, 16, ValuesOf::Dict)) },
 ]);
+
+const fn inside(dict: u64, weaklist: u64, values_of: ValuesOf) -> ManagedSlots {
+    ManagedSlots::Dict { dict, weaklist, values_of }
+}
 
 const fn pre(gc_head: u64, managed: ManagedSlots) -> PreHeader {
     PreHeader { gc_head, managed }

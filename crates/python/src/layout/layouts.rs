@@ -8,12 +8,12 @@ use super::tables::{
     interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache, lru_link,
     memory_view, method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial,
     pending_calls, pool_header, property, rlock, runtime_state, set_entry, set_object,
-    simple_queue, stack_chunk, string_io, task, thread_handle, thread_state, traceback,
-    tuple_object, type_object, unicode_object, var_object, wait_entry, weak_reference,
+    simple_queue, stack_chunk, stg_dict, stg_info, string_io, task, thread_handle, thread_state,
+    traceback, tuple_object, type_object, unicode_object, var_object, wait_entry, weak_reference,
 };
 use super::{
-    ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, Table, Wording, facts,
-    trust, wording,
+    ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, StatedSizes, Table,
+    Wording, facts, stated_sizes, trust, wording,
 };
 use crate::version::Build;
 use memwhy_model::Trust;
@@ -28,6 +28,8 @@ pub struct Layouts {
     pub pre_header: PreHeader,
     /// How large arenas and pools of pymalloc are.
     pub pymalloc: PymallocGeometry,
+    /// What `__sizeof__` counts.
+    pub stated_sizes: StatedSizes,
     /// How objects are printed.
     pub wording: Wording,
     /// Where numbers lie that are in no pool, 2.7.
@@ -120,6 +122,10 @@ pub struct Layouts {
     pub buffered: Option<buffered::Buffered>,
     /// An `io.BytesIO`.
     pub bytes_io: Option<bytes_io::BytesIo>,
+    /// The dict of a type of `ctypes`, 3.x up to 3.12.
+    pub stg_dict: Option<stg_dict::StgDict>,
+    /// What a type of `ctypes` knows of its instances, 3.13.
+    pub stg_info: Option<stg_info::StgInfo>,
     /// An `io.StringIO`.
     pub string_io: Option<string_io::StringIo>,
     /// A `threading.Lock`.
@@ -191,6 +197,7 @@ impl Layouts {
             build,
             pre_header: facts::pre_header(build),
             pymalloc: facts::pymalloc(build),
+            stated_sizes: stated_sizes::stated_sizes(build),
             wording: wording::wording(build),
             number_blocks: facts::numbers(build),
             unicode_unit: 4,
@@ -237,6 +244,8 @@ impl Layouts {
             property: optional(&property::PROPERTY, build),
             buffered: optional(&buffered::BUFFERED, build),
             bytes_io: optional(&bytes_io::BYTES_IO, build),
+            stg_dict: optional(&stg_dict::STG_DICT, build),
+            stg_info: optional(&stg_info::STG_INFO, build),
             string_io: optional(&string_io::STRING_IO, build),
             lock: optional(&lock::LOCK, build),
             rlock: optional(&rlock::RLOCK, build),
@@ -266,45 +275,30 @@ impl Layouts {
     }
 
     /// Hands out size (under an empty name) and members of every struct, to be changed in place.
-    #[expect(clippy::too_many_lines, reason = "one line a struct")]
     pub(crate) fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
         hand_out(&mut self.object, visit);
         hand_out(&mut self.var_object, visit);
-        if let Some(layout) = &mut self.gc_head {
-            hand_out(layout, visit);
-        }
+        each(&mut self.gc_head, visit);
         hand_out(&mut self.type_object, visit);
         hand_out(&mut self.heap_type, visit);
         hand_out(&mut self.dict_object, visit);
         hand_out(&mut self.dict_entry, visit);
-        if let Some(layout) = &mut self.dict_unicode_entry {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.dict_keys {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.dict_values {
-            hand_out(layout, visit);
-        }
+        each(&mut self.dict_unicode_entry, visit);
+        each(&mut self.dict_keys, visit);
+        each(&mut self.dict_values, visit);
         hand_out(&mut self.list_object, visit);
         hand_out(&mut self.tuple_object, visit);
         hand_out(&mut self.set_object, visit);
         hand_out(&mut self.set_entry, visit);
         hand_out(&mut self.bytes_object, visit);
         hand_out(&mut self.byte_array, visit);
-        if let Some(layout) = &mut self.ascii_object {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.compact_unicode {
-            hand_out(layout, visit);
-        }
+        each(&mut self.ascii_object, visit);
+        each(&mut self.compact_unicode, visit);
         hand_out(&mut self.unicode_object, visit);
         hand_out(&mut self.long_object, visit);
         hand_out(&mut self.function_object, visit);
         hand_out(&mut self.code_object, visit);
-        if let Some(layout) = &mut self.interpreter_frame {
-            hand_out(layout, visit);
-        }
+        each(&mut self.interpreter_frame, visit);
         hand_out(&mut self.frame_object, visit);
         hand_out(&mut self.generator, visit);
         hand_out(&mut self.module, visit);
@@ -314,92 +308,40 @@ impl Layouts {
         hand_out(&mut self.weak_reference, visit);
         hand_out(&mut self.traceback, visit);
         hand_out(&mut self.base_exception, visit);
-        if let Some(layout) = &mut self.deque {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.deque_block {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.ordered_dict {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.ordered_dict_node {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.array {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.lru_cache {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.lru_link {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.partial {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.property {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.buffered {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.bytes_io {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.string_io {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.lock {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.rlock {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.pending_calls {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.simple_queue {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.thread_handle {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.wait_entry {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.task {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.runtime_state {
-            hand_out(layout, visit);
-        }
+        each(&mut self.deque, visit);
+        each(&mut self.deque_block, visit);
+        each(&mut self.ordered_dict, visit);
+        each(&mut self.ordered_dict_node, visit);
+        each(&mut self.array, visit);
+        each(&mut self.lru_cache, visit);
+        each(&mut self.lru_link, visit);
+        each(&mut self.partial, visit);
+        each(&mut self.property, visit);
+        each(&mut self.buffered, visit);
+        each(&mut self.bytes_io, visit);
+        each(&mut self.string_io, visit);
+        each(&mut self.lock, visit);
+        each(&mut self.rlock, visit);
+        each(&mut self.pending_calls, visit);
+        each(&mut self.simple_queue, visit);
+        each(&mut self.thread_handle, visit);
+        each(&mut self.wait_entry, visit);
+        each(&mut self.task, visit);
+        each(&mut self.runtime_state, visit);
+        each(&mut self.stg_dict, visit);
+        each(&mut self.stg_info, visit);
         hand_out(&mut self.interpreter_state, visit);
-        if let Some(layout) = &mut self.gc_state {
-            hand_out(layout, visit);
-        }
+        each(&mut self.gc_state, visit);
         hand_out(&mut self.gc_generation, visit);
-        if let Some(layout) = &mut self.gil_state {
-            hand_out(layout, visit);
-        }
+        each(&mut self.gil_state, visit);
         hand_out(&mut self.thread_state, visit);
-        if let Some(layout) = &mut self.stack_chunk {
-            hand_out(layout, visit);
-        }
+        each(&mut self.stack_chunk, visit);
         hand_out(&mut self.arena_object, visit);
         hand_out(&mut self.pool_header, visit);
-        if let Some(layout) = &mut self.obmalloc_state {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.int_object {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.instance {
-            hand_out(layout, visit);
-        }
-        if let Some(layout) = &mut self.class_object {
-            hand_out(layout, visit);
-        }
+        each(&mut self.obmalloc_state, visit);
+        each(&mut self.int_object, visit);
+        each(&mut self.instance, visit);
+        each(&mut self.class_object, visit);
     }
 
     /// The dict and values pointers of `build`'s objects.
@@ -410,6 +352,13 @@ impl Layouts {
 }
 
 /// The size under an empty name, then the members.
+/// [`hand_out`], of a struct that the build may not have.
+fn each<T: Shape>(layout: &mut Option<T>, visit: &mut dyn FnMut(Spot<'_>)) {
+    if let Some(layout) = layout {
+        hand_out(layout, visit);
+    }
+}
+
 fn hand_out<T: Shape>(layout: &mut T, visit: &mut dyn FnMut(Spot<'_>)) {
     let of = T::C_NAMES.first().copied().unwrap_or_default();
     visit(Spot { of, name: "", offset: layout.size_mut(), bits: None });

@@ -17,10 +17,12 @@ pub mod facts;
 pub mod tables;
 
 mod layouts;
+mod stated_sizes;
 mod wording;
 
 pub use facts::{ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, TypeFlags};
 pub use layouts::{Layouts, UnknownBuild};
+pub use stated_sizes::StatedSizes;
 pub use wording::Wording;
 
 use crate::version::{Build, Version, v3};

@@ -29,6 +29,15 @@ pub struct FrameObject {
     pub lasti_unit: i32,
 }
 
+/// What tells whether a frame is executing: the stack of one that is not any more is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executing {
+    /// A byte that is not zero.
+    Flag(Field<u8>),
+    /// Its thread, which leads to it if it is.
+    Thread(Field<Ptr>),
+}
+
 /// Which blocks are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocks {
@@ -40,6 +49,7 @@ pub struct Blocks {
 
 /// Where the call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a build has one, and it is not copied about")]
 pub enum FrameContent {
     /// In this object.
     Here {
@@ -59,6 +69,10 @@ pub enum FrameContent {
         stacktop: Option<Field<Ptr>>,
         /// How deep it is, -1 while executing.
         stackdepth: Option<Field<i32>>,
+        /// What tells whether it is executing; where the depth of its stack does, nothing else.
+        executing: Option<Executing>,
+        /// The generator that it is a call of, borrowed.
+        generator: Option<Field<Ptr>>,
         /// Locals, cells and free variables, then the value stack.
         localsplus: Field<Inline>,
     },
@@ -94,6 +108,8 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 valuestack: at("f_valuestack", 64),
                 stacktop: Some(at("f_stacktop", 72)),
                 stackdepth: None,
+                executing: Some(Executing::Thread(at("f_tstate", 112))),
+                generator: None,
                 localsplus: at("f_localsplus", 376),
             },
             blocks: Some(Blocks {
@@ -119,6 +135,8 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 valuestack: at("f_valuestack", 64),
                 stacktop: Some(at("f_stacktop", 72)),
                 stackdepth: None,
+                executing: Some(Executing::Flag(at("f_executing", 132))),
+                generator: Some(at("f_gen", 112)),
                 localsplus: at("f_localsplus", 376),
             },
             blocks: Some(Blocks {
@@ -144,6 +162,8 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 valuestack: at("f_valuestack", 64),
                 stacktop: Some(at("f_stacktop", 72)),
                 stackdepth: None,
+                executing: Some(Executing::Flag(at("f_executing", 116))),
+                generator: Some(at("f_gen", 96)),
                 localsplus: at("f_localsplus", 360),
             },
             blocks: Some(Blocks {
@@ -169,6 +189,8 @@ pub const FRAME_OBJECT: Table<FrameObject> = Table(&[
                 valuestack: at("f_valuestack", 64),
                 stacktop: None,
                 stackdepth: Some(at("f_stackdepth", 80)),
+                executing: None,
+                generator: Some(at("f_gen", 88)),
                 localsplus: at("f_localsplus", 352),
             },
             blocks: Some(Blocks {
@@ -280,6 +302,8 @@ impl Shape for FrameObject {
                 valuestack,
                 stacktop,
                 stackdepth,
+                executing,
+                generator,
                 localsplus,
             } => {
                 code.visit_in(of, visit);
@@ -290,6 +314,12 @@ impl Shape for FrameObject {
                 valuestack.visit_in(of, visit);
                 stacktop.visit_in(of, visit);
                 stackdepth.visit_in(of, visit);
+                match executing {
+                    Some(Executing::Flag(field)) => field.visit_in(of, visit),
+                    Some(Executing::Thread(field)) => field.visit_in(of, visit),
+                    None => {}
+                }
+                generator.visit_in(of, visit);
                 localsplus.visit_in(of, visit);
             }
             FrameContent::Elsewhere { frame, own } => {

@@ -15,7 +15,9 @@ use crate::version::{V2_7, v3};
 pub struct MemoryView {
     /// `sizeof`.
     pub size: u64,
-    /// Whose memory is seen.
+    /// The buffer that several views share.
+    pub managed: Option<Field<Ptr>>,
+    /// Whose memory is seen. Borrowed where there is a managed buffer.
     pub obj: Field<Ptr>,
     /// Bytes that are seen.
     pub len: Field<i64>,
@@ -26,17 +28,32 @@ pub const MEMORY_VIEW: Table<MemoryView> = Table(&[
     Row {
         since: V2_7,
         free_threaded: false,
-        layout: MemoryView { size: 120, obj: at("view.obj", 32), len: at("view.len", 40) },
+        layout: MemoryView {
+            size: 120,
+            managed: None,
+            obj: at("view.obj", 32),
+            len: at("view.len", 40),
+        },
     },
     Row {
         since: v3(6),
         free_threaded: false,
-        layout: MemoryView { size: 152, obj: at("view.obj", 64), len: at("view.len", 72) },
+        layout: MemoryView {
+            size: 152,
+            managed: Some(at("mbuf", 24)),
+            obj: at("view.obj", 64),
+            len: at("view.len", 72),
+        },
     },
     Row {
         since: v3(13),
         free_threaded: true,
-        layout: MemoryView { size: 168, obj: at("view.obj", 80), len: at("view.len", 88) },
+        layout: MemoryView {
+            size: 168,
+            managed: Some(at("mbuf", 40)),
+            obj: at("view.obj", 80),
+            len: at("view.len", 88),
+        },
     },
 ]);
 
@@ -49,6 +66,7 @@ impl Shape for MemoryView {
 
     fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
         let of = "PyMemoryViewObject";
+        self.managed.visit_in(of, visit);
         self.obj.visit_in(of, visit);
         self.len.visit_in(of, visit);
     }

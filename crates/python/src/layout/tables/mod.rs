@@ -57,6 +57,8 @@ pub mod set_entry;
 pub mod set_object;
 pub mod simple_queue;
 pub mod stack_chunk;
+pub mod stg_dict;
+pub mod stg_info;
 pub mod string_io;
 pub mod task;
 pub mod thread_handle;
@@ -124,6 +126,8 @@ pub const ALL: &[&dyn AnyTable] = &[
     &set_object::SET_OBJECT,
     &simple_queue::SIMPLE_QUEUE,
     &stack_chunk::STACK_CHUNK,
+    &stg_dict::STG_DICT,
+    &stg_info::STG_INFO,
     &string_io::STRING_IO,
     &task::TASK,
     &thread_handle::THREAD_HANDLE,
