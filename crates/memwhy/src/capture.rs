@@ -2,12 +2,14 @@
 //!
 //! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
 
+use crate::absent;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
     About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
 };
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
+use memwhy_native::locks::{self, Sleep};
 use memwhy_native::{Image, Images};
 use memwhy_python::Python;
 use memwhy_store::ReadError;
@@ -61,7 +63,14 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let look = clock.lap("look around");
     let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
     taken.timings.insert(0, look);
-    Ok(observe(taken, about(&process), options))
+    for thread in &mut taken.threads {
+        if let Some(Sleep::File { descriptor }) = thread.registers.and_then(|r| locks::sleep(&r)) {
+            thread.file_lock = process.file_lock(descriptor);
+        }
+    }
+    let mut case = observe(taken, about(&process), options);
+    absent::look_for(&process, &mut case);
+    Ok(case)
 }
 
 /// Writes a core file of a live process, which stands still while its memory is copied.
@@ -170,15 +179,16 @@ fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
         }
         stacks
     });
-    let threads = source.join(&native, stacks.unwrap_or_default());
+    let mut threads = source.join(&native, stacks.unwrap_or_default());
     let process = view.process().filter(|_| options.sources);
     let sources = process.map(|process| sources::Place::of(process).read(&threads));
     timings.push(clock.lap("threads"));
-    if let Some(python) = python {
+    if let Some(mut python) = python {
         if moment.pause == Pause::None {
             moment.torn_reads = torn(&problems);
         }
         about.python = Some(python.about());
+        case.locks = python.join_locks(&mut threads);
         python.fill(Arc::clone(&kept), &mut case);
     }
     about.moment = moment;

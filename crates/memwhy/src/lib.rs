@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod absent;
 mod capture;
 pub mod commands;
 mod look;

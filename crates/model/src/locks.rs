@@ -192,14 +192,16 @@ pub enum AbsentHolder {
         tid: u32,
         /// Its name there.
         name: String,
-        /// Whether the parent's copy of the lock is free by now.
-        free_there: bool,
+        /// Whether the parent's copy of the lock is free by now, where that was seen.
+        free_there: Option<bool>,
     },
     /// The process was forked (and did not start another program), and the thread is none of its.
     LeftByFork {
         /// The parent, if it still lives.
         parent: Option<u32>,
     },
+    /// There is no such thread; whether it ended or was left behind cannot be told.
+    Missing,
     /// The thread has ended.
     Ended,
     /// Another process has it.

@@ -1,4 +1,3 @@
-//! What does the C side of a process tell: images, symbols, allocators?
 //!
 //! Use the `memwhy` crate, not this one.
 #![forbid(unsafe_code)]
@@ -17,6 +16,7 @@ pub mod alloc;
 pub mod call_names;
 pub mod calls;
 pub mod image;
+pub mod locks;
 pub mod symbols;
 pub mod unwind;
 

@@ -35,6 +35,7 @@ pub mod kinds;
 mod labels;
 pub mod layout;
 pub mod lines;
+mod locks;
 pub mod merge;
 pub mod object;
 pub mod preview;

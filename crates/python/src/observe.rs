@@ -6,13 +6,14 @@ use crate::find::{self, Interpreter, Refusal};
 use crate::heap::{self, Heap, Places};
 use crate::layout::Layouts;
 use crate::layout::tables::interpreter_state::Obmalloc;
+use crate::locks::{self, Observed};
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
 use crate::threads::PythonThreads;
 use crate::{gc, reach, roots, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Flags, GcFacts, Layer, ObjectId, Owner, Partition, ProblemKind,
-    Problems, PythonAbout,
+    Addr, AddrRange, Case, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, Partition,
+    ProblemKind, Problems, PythonAbout, ThreadFacts,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -37,6 +38,7 @@ pub struct Python {
     heap: Heap,
     gc: Option<GcFacts>,
     threads: PythonThreads,
+    locks: Observed,
     /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
     own: Vec<AddrRange>,
 }
@@ -126,7 +128,8 @@ impl Python {
         let gc = collector.facts(&heap.graph, problems);
         let own = own_memory(view, &interpreter, &interpreters);
         let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
-        let mut python = Self { interpreter, pymalloc, mimalloc, heap, gc, threads, own };
+        let locks = locks::observe(view, images, &interpreter, &interpreters, &heap, native);
+        let mut python = Self { interpreter, pymalloc, mimalloc, heap, gc, threads, locks, own };
         python.name_sparse_pools();
         python.name_sparse_pages();
         Ok(python)
@@ -272,6 +275,12 @@ impl Python {
     /// The threads of Python.
     pub fn take_threads(&mut self) -> PythonThreads {
         std::mem::take(&mut self.threads)
+    }
+
+    /// Every lock; says of each thread what it waits for.
+    #[must_use]
+    pub fn join_locks(&mut self, threads: &mut [ThreadFacts]) -> Vec<LockFacts> {
+        std::mem::take(&mut self.locks).join(threads)
     }
 
     /// Moves the facts into a case; `view` is kept for as long as the case is, to look at single

@@ -3,6 +3,7 @@
 use crate::find::Interpreter;
 use crate::layout::Layouts;
 use memwhy_model::{Addr, AddrRange, ProblemKind, Problems};
+use memwhy_native::locks::thread_at;
 use memwhy_target::{Memory, MemoryExt, Thread};
 use rustc_hash::FxHashSet;
 
@@ -10,8 +11,6 @@ use rustc_hash::FxHashSet;
 pub(crate) const MOST_INTERPRETERS: usize = 1024;
 /// Threads of one interpreter; Linux allows four million in all.
 const MOST_THREADS: usize = 1 << 17;
-/// `offsetof(struct pthread, tid)` of glibc on x86-64, from 2.17 to 2.43.
-const PTHREAD_TID: u64 = 720;
 
 /// One interpreter.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +123,7 @@ fn thread(
     let tid = match fields.native_thread_id {
         Some(native) => native.read(memory, state).ok().and_then(|tid| u32::try_from(tid).ok()),
         // The identity of a thread is its `pthread_t`, which on glibc is its `struct pthread`.
-        None => memory.u32(Addr(ident).at(PTHREAD_TID)).ok(),
+        None => thread_at(memory, Addr(ident)),
     };
     PythonThread { state, ident, tid: tid.filter(|tid| *tid > 0), holds_gil: holder == Some(state) }
 }

@@ -15,6 +15,7 @@ pub mod analyses;
 pub mod ask;
 pub mod finding;
 pub mod hypotheses;
+pub mod lock_words;
 pub mod trials;
 pub mod verdict;
 pub mod wording;

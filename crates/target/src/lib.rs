@@ -28,6 +28,7 @@ pub use captured::Captured;
 pub use core_file::CoreMemory;
 pub use core_file::files::CoreFiles;
 pub use live::capture::{Capture, Skip, capture};
+pub use live::file_locks::FileLock;
 pub use live::maps::{Mapping, Maps};
 pub use live::process::{Process, Thread};
 pub use live::touched::{Touched, capture_touched};

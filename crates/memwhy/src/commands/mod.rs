@@ -10,6 +10,7 @@ mod exec;
 mod explain;
 mod failure;
 mod heap;
+mod locks;
 mod malloc;
 mod maps;
 mod output;
@@ -58,6 +59,8 @@ commands! {
     Doctor => doctor::Doctor,
     /// Shows what every thread is doing
     Stacks => stacks::Stacks,
+    /// Shows who waits for which lock, and who has it
+    Locks => locks::Locks,
     /// Counts Python objects by type
     Heap => heap::Heap,
     /// Shows what malloc and pymalloc keep, and what a trim would return

@@ -5,6 +5,7 @@
 
 pub mod allocator_retention;
 pub mod busy;
+pub mod deadlock;
 pub mod none;
 pub mod pymalloc_fragmentation;
 pub mod python_objects;
@@ -22,10 +23,11 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 4] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 5] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
     &python_objects::PythonObjects,
+    &deadlock::Deadlock,
     &busy::Busy,
 ];
 

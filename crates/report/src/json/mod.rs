@@ -3,12 +3,14 @@
 //! Bytes are whole numbers, addresses are strings, and what is not known is not there: a key that
 //! is missing means *unknown*, never zero.
 
+mod locks;
 mod malloc;
 mod parts;
 mod stacks;
 mod time;
 mod trial;
 
+pub use locks::locks;
 pub use malloc::malloc;
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};

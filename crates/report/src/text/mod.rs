@@ -4,6 +4,7 @@
 
 mod explain;
 mod heap;
+mod locks;
 mod malloc;
 mod maps;
 mod snap;
@@ -13,6 +14,7 @@ mod trial;
 
 pub use explain::explain;
 pub use heap::heap;
+pub use locks::{LocksShown, locks};
 pub use malloc::malloc;
 pub use maps::maps;
 pub use snap::snap;

@@ -6,6 +6,7 @@
 
 use crate::core_file::notes::{Notes, OUR_ABOUT, OUR_MAPS, OUR_PAGES, OUR_THREADS};
 use crate::live::capture::Capture;
+use crate::live::file_locks::FileLock;
 use crate::live::maps::Maps;
 use crate::live::process::Thread;
 use memwhy_model::{
@@ -31,6 +32,8 @@ struct ThreadRow {
     state: char,
     cpu_share: f64,
     cpu_wait: f64,
+    asleep_s: Option<f64>,
+    file_lock: Option<FileLock>,
 }
 
 impl Ours {
@@ -71,6 +74,8 @@ impl Ours {
             state: row.state,
             cpu_share: row.cpu_share,
             cpu_wait: row.cpu_wait,
+            asleep_s: row.asleep_s,
+            file_lock: row.file_lock,
             registers: told.iter().find(|t| t.tid == row.inner_tid).and_then(|t| t.registers),
         }));
     }
@@ -103,6 +108,8 @@ pub(crate) fn notes(about: &About, taken: &Capture) -> serde_json::Result<Vec<(u
         state: thread.state,
         cpu_share: thread.cpu_share,
         cpu_wait: thread.cpu_wait,
+        asleep_s: thread.asleep_s,
+        file_lock: thread.file_lock.clone(),
     });
     let rows: Vec<ThreadRow> = rows.collect();
     let mut runs = Vec::with_capacity(taken.view.pages().runs().len() * 24);

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod descriptors;
+pub mod file_locks;
 pub mod freeze;
 pub mod maps;
 pub mod pages;

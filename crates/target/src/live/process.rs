@@ -1,5 +1,6 @@
 //! Which process is it, and what are its threads doing?
 
+use crate::live::file_locks::FileLock;
 use crate::live::maps::{Maps, tmpfs_devices};
 use crate::open::OpenError;
 use crate::registers::Registers;
@@ -37,6 +38,10 @@ pub struct Thread {
     pub cpu_wait: f64,
     /// Its registers when it stood still; of a thread that was not stopped, what the kernel tells.
     pub registers: Option<Registers>,
+    /// For how many seconds it had not run when it was looked at, where the kernel tells.
+    pub asleep_s: Option<f64>,
+    /// The lock on a file that it waits for.
+    pub file_lock: Option<FileLock>,
 }
 
 impl Process {
@@ -166,6 +171,19 @@ impl Process {
         self.status("PPid")?.parse().ok()
     }
 
+    /// Whether it was forked and has not started another program since; `None` where the kernel
+    /// does not say.
+    #[must_use]
+    pub fn forked(&self) -> Option<bool> {
+        /// `include/linux/sched.h`.
+        const PF_FORKNOEXEC: u64 = 0x40;
+        let stat = fs::read_to_string(self.path("stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        // Field 9 of the file; the first one after the name is the third.
+        let flags: u64 = rest.split_ascii_whitespace().nth(6)?.parse().ok()?;
+        Some(flags & PF_FORKNOEXEC != 0)
+    }
+
     /// Its mappings with sizes, in one read.
     ///
     /// # Errors
@@ -218,14 +236,18 @@ impl Process {
             self.tids().into_iter().map(|tid| (tid, cpu_times(&dir(tid)))).collect();
         std::thread::sleep(look);
         let passed = started.elapsed().as_secs_f64();
+        // The scheduler's clock is nobody's else: we are running now, so our own mark is its now.
+        let clock = last_run_ms(Path::new("/proc/thread-self"));
         let share = |now: u64, before: u64| {
             let used = Duration::from_nanos(now.saturating_sub(before));
             (used.as_secs_f64() / passed).clamp(0.0, 1.0)
         };
         let thread = |(tid, before): (u32, [u64; 2])| {
             let now = cpu_times(&dir(tid));
+            let asleep_s =
+                clock.and_then(|now| Some((now - last_run_ms(&dir(tid))?).max(0.0) / 1e3));
             let (cpu_share, cpu_wait) = (share(now[0], before[0]), share(now[1], before[1]));
-            Some(Thread { cpu_share, cpu_wait, ..self.thread(tid)? })
+            Some(Thread { cpu_share, cpu_wait, asleep_s, ..self.thread(tid)? })
         };
         before.into_iter().filter_map(thread).collect()
     }
@@ -288,6 +310,13 @@ fn status_line(path: &Path, key: &str) -> Option<String> {
     let status = fs::read_to_string(path).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     Some(line.trim().to_owned())
+}
+
+/// When a thread was last put on a CPU, by the scheduler's clock; only some kernels tell.
+fn last_run_ms(dir: &Path) -> Option<f64> {
+    let text = fs::read_to_string(dir.join("sched")).ok()?;
+    let line = text.lines().find(|line| line.starts_with("se.exec_start"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
 }
 
 fn inner_tid(dir: &Path) -> Option<u32> {

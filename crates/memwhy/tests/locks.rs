@@ -1,0 +1,284 @@
+//! Is it told which thread waits for which lock, who has it, and who never goes on?
+//!
+//! Each scenario of `workloads/locks.py` says itself what is true of it; all of them are looked at
+//! on every interpreter.
+
+use memwhy::model::{AbsentHolder, Case, LockFacts, LockKind};
+use memwhy::{Options, Verdict};
+use memwhy_reason::analyses::{Knot, KnotKind, Locks};
+use memwhy_reason::{Ask, Finding, Standing};
+use memwhy_report::Style;
+use memwhy_report::text::LocksShown;
+use memwhy_testkit::{Turn, Workload, interpreters, script};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The C library of the scenarios that need one, compiled once; `None` without a compiler.
+fn library() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libmutexes.so");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&to);
+        let done = cc.arg(script("c/mutexes.c")).status().is_ok_and(|status| status.success());
+        assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no C compiler");
+        if !done {
+            eprintln!("SKIPPED: scenarios with a C library, for want of a compiler");
+        }
+        done.then_some(to)
+    });
+    built.as_deref()
+}
+
+/// A scenario at one moment.
+struct Seen {
+    label: String,
+    truth: Value,
+    case: Case,
+    verdict: Verdict,
+    screen: String,
+}
+
+/// Looks until what the scenario says is so: what was started last may not be asleep yet, on a
+/// machine that is busy with others.
+fn check(scenario: &str, holds: fn(&Seen) -> Result<(), String>) {
+    for python in interpreters() {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let label = format!("{scenario} on {}", python.label);
+        let needs_library = matches!(scenario, "mutex" | "mutex_and_gil" | "rwlock");
+        let library = if needs_library { library() } else { Some(Path::new("")) };
+        let Some(library) = library.map(Path::to_string_lossy) else { return };
+        let env = [("SCENARIO", scenario), ("LIBRARY", &*library)];
+        let workload = Workload::start(&python.path, &script("locks.py"), &env);
+        let truth = workload.ready().clone();
+        if truth["skip"] == true {
+            continue;
+        }
+        let child = truth["child"].as_u64().filter(|_| scenario.starts_with("fork"));
+        let pid = child.and_then(|child| u32::try_from(child).ok()).unwrap_or(workload.pid());
+        let mut said = Ok(());
+        for _ in 0..8 {
+            let case = memwhy::capture(pid, &Options::default())
+                .unwrap_or_else(|error| panic!("{label}: {error}"));
+            let verdict = memwhy::explain(&case);
+            let screen = memwhy_report::text::locks(&case, LocksShown::Busy, Style::default());
+            let (label, truth) = (label.clone(), truth.clone());
+            let seen = Seen { label, truth, case, verdict, screen };
+            said = as_it_says(&seen).and_then(|()| holds(&seen)).map_err(|why| {
+                format!("{}: {why}\n{}\n{:#?}", seen.label, seen.screen, seen.truth)
+            });
+            if said.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        if let Err(why) = said {
+            panic!("{why}");
+        }
+    }
+}
+
+fn ensure(what: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if what { Ok(()) } else { Err(why()) }
+}
+
+impl Seen {
+    fn tid(&self, name: &str) -> Option<u32> {
+        self.case.threads.iter().find(|thread| thread.name == name).map(|thread| thread.tid)
+    }
+
+    fn name(&self, tid: u32) -> String {
+        let thread = self.case.threads.iter().find(|thread| thread.tid == tid);
+        thread.map(|thread| thread.name.clone()).unwrap_or_default()
+    }
+
+    /// The lock that a thread waits for.
+    fn waited(&self, name: &str) -> Option<&LockFacts> {
+        let thread = self.case.threads.iter().find(|thread| thread.name == name)?;
+        self.case.locks.get(thread.waits.as_ref()?.lock as usize)
+    }
+
+    fn called(&self, name: &str) -> Option<&LockFacts> {
+        let named = |lock: &&LockFacts| lock.name.as_deref() == Some(name);
+        self.case.locks.iter().find(named)
+    }
+
+    fn knots(&self) -> Vec<Knot> {
+        Ask::new(&self.case).get::<Locks>().knots.clone()
+    }
+
+    fn deadlock(&self) -> Option<&Finding> {
+        self.verdict.findings.iter().find(|finding| finding.cause == "deadlock")
+    }
+}
+
+/// What every scenario says of itself.
+fn as_it_says(seen: &Seen) -> Result<(), String> {
+    let truth = &seen.truth;
+    let expected = if truth["child"].is_u64() && truth["waits"].is_null() {
+        return Ok(());
+    } else {
+        truth["deadlock"].as_str()
+    };
+    let knots = seen.knots();
+    let kind = match expected {
+        None => {
+            ensure(knots.is_empty(), || format!("a deadlock that is none: {knots:?}"))?;
+            let finding = seen.deadlock().ok_or("no finding")?;
+            ensure(finding.standing == Standing::Refuted, || format!("{finding:?}"))?;
+            None
+        }
+        Some("cycle") => Some(KnotKind::Circle),
+        Some("itself") => Some(KnotKind::Itself),
+        Some(_) => Some(KnotKind::Absent),
+    };
+    let prefixed = truth["name"].as_str().map(|name| {
+        if name.starts_with('/') { name.to_owned() } else { format!("__main__.{name}") }
+    });
+    if let Some(kind) = kind {
+        let [knot] = &knots[..] else { return Err(format!("not one deadlock: {knots:?}")) };
+        ensure(knot.kind == kind, || format!("{knot:?}"))?;
+        let mut names: Vec<String> = knot.steps.iter().map(|step| seen.name(step.tid)).collect();
+        names.sort();
+        let threads: Vec<String> =
+            serde_json::from_value(truth["threads"].clone()).map_err(|e| e.to_string())?;
+        ensure(names == threads, || format!("{names:?} and not {threads:?}"))?;
+        if let Some(name) = &prefixed {
+            let so_called = knot
+                .steps
+                .iter()
+                .any(|step| seen.case.locks[step.lock as usize].name.as_ref() == Some(name));
+            ensure(so_called, || format!("no {name} in it"))?;
+        }
+        let finding = seen.deadlock().ok_or("no finding")?;
+        ensure(finding.holds(), || format!("{finding:?}"))?;
+        let cause = seen.verdict.cause;
+        ensure(cause == Some("deadlock") || !truth["queue"].is_null(), || format!("{cause:?}"))?;
+    }
+    for (thread, kind) in truth["waits"].as_object().into_iter().flatten() {
+        let lock = seen.waited(thread).ok_or(format!("{thread} does not wait"))?;
+        ensure(lock.kind.id() == kind, || format!("{thread} waits for {lock:?}"))?;
+        if let Some(name) = prefixed
+            .as_ref()
+            .filter(|_| truth["waits"].as_object().is_some_and(|all| all.len() == 1))
+        {
+            ensure(lock.name.as_ref() == Some(name), || format!("{:?}, not {name}", lock.name))?;
+        }
+    }
+    if let Some(name) = &prefixed {
+        let lock = seen.called(name).ok_or(format!("no lock is called {name}"))?;
+        if let Ok(holders) = serde_json::from_value::<Vec<String>>(truth["holders"].clone()) {
+            let mut found: Vec<String> =
+                lock.holders.iter().filter_map(|holder| Some(seen.name(holder.tid?))).collect();
+            found.sort();
+            ensure(found == holders, || format!("{found:?} hold it, not {holders:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "others have something to add")]
+fn nothing_more(_: &Seen) -> Result<(), String> {
+    Ok(())
+}
+
+#[test]
+fn circles_of_plain_locks_are_found_by_their_with_blocks() {
+    check("two_locks", nothing_more);
+    check("three_locks", nothing_more);
+    check("itself", nothing_more);
+}
+
+#[test]
+fn recursive_locks_say_who_has_them() {
+    check("rlock_cycle", nothing_more);
+    check("died_holding", |seen| {
+        let lock = seen.waited("survivor").ok_or("it does not wait")?;
+        let absent = lock.holders.first().and_then(|holder| holder.absent.as_ref());
+        ensure(absent == Some(&AbsentHolder::Ended), || format!("{lock:?}"))
+    });
+}
+
+#[test]
+fn a_lock_held_at_a_fork_is_held_by_a_thread_of_the_parent() {
+    check("fork_logging", |seen| {
+        let [knot] = &seen.knots()[..] else { return Err("not one deadlock".into()) };
+        ensure(knot.kind == KnotKind::Absent, || format!("{knot:?}"))?;
+        let lock = &seen.case.locks[knot.steps[0].lock as usize];
+        let parent = seen.truth["pid"].as_u64();
+        let absent = lock.holders.first().and_then(|holder| holder.absent.as_ref());
+        let there = matches!(absent, Some(AbsentHolder::InParent { pid, .. })
+            if Some(u64::from(*pid)) == parent);
+        ensure(there, || format!("{lock:?}"))?;
+        ensure(lock.name.as_deref() == Some("__main__.handler.lock"), || format!("{lock:?}"))?;
+        ensure(seen.verdict.cause == Some("deadlock"), || format!("{:?}", seen.verdict.cause))
+    });
+    // A plain lock does not say who has it; but nobody is left that could give it back.
+    check("fork_plain", |seen| {
+        let [knot] = &seen.knots()[..] else { return Err("not one deadlock".into()) };
+        ensure(knot.kind == KnotKind::Nobody, || format!("{knot:?}"))?;
+        let lock = &seen.case.locks[knot.steps[0].lock as usize];
+        ensure(lock.name.as_deref() == Some("__main__.cache.lock"), || format!("{lock:?}"))?;
+        ensure(seen.verdict.cause == Some("deadlock"), || format!("{:?}", seen.verdict.cause))
+    });
+}
+
+#[test]
+fn what_is_waited_for_without_a_holder_is_told_as_what_it_is() {
+    for scenario in ["not_notified", "event", "barrier", "full_queue", "semaphore", "future"] {
+        check(scenario, nothing_more);
+    }
+}
+
+#[test]
+fn a_queue_that_grows_is_told_with_its_consumer() {
+    check("stuck_consumer", |seen| {
+        let queue = seen.called("__main__.pipeline.queue").ok_or("no queue")?;
+        ensure(queue.items == seen.truth["items"].as_u64(), || format!("{:?}", queue.items))?;
+        let consumer = seen.tid("consumer");
+        let takes = queue.users.iter().any(|user| user.takes && Some(user.tid) == consumer);
+        ensure(takes, || format!("{:?}", queue.users))?;
+        let finding = seen.deadlock().ok_or("no finding")?;
+        let said = finding.evidence.iter().any(|one| one.saw.contains("50,000 items"));
+        ensure(said, || format!("{:?}", finding.evidence))
+    });
+}
+
+#[test]
+fn waiting_for_the_end_of_a_thread_is_waiting_for_the_thread() {
+    check("joined", nothing_more);
+    check("import_lock", nothing_more);
+}
+
+#[test]
+fn the_gil_is_a_lock_like_any_other() {
+    check("gil", |seen| {
+        let gil = seen.case.locks.iter().find(|lock| lock.kind == LockKind::Gil);
+        let holder = gil.and_then(|gil| gil.holders.first()?.tid);
+        ensure(holder.is_some(), || format!("{gil:?}"))
+    });
+}
+
+#[test]
+fn locks_of_c_code_say_who_has_them() {
+    check("mutex", nothing_more);
+    check("rwlock", |seen| {
+        let lock = seen.waited("reader").ok_or("the reader does not wait")?;
+        let holder = lock.holders.first().and_then(|holder| holder.tid);
+        ensure(holder == seen.tid("writer"), || format!("{lock:?}"))
+    });
+    check("mutex_and_gil", nothing_more);
+}
+
+#[test]
+fn a_lock_on_a_file_is_held_by_another_process() {
+    check("file_lock", |seen| {
+        let lock = seen.waited("locker").ok_or("it does not wait")?;
+        let held =
+            lock.holders.iter().any(|holder| holder.recorded == seen.truth["holder_pid"].as_u64());
+        ensure(held, || format!("{lock:?}"))
+    });
+}

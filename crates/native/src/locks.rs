@@ -1,0 +1,227 @@
+//! What does a thread sleep at, as its system call says, and who has that?
+//!
+//! Whoever waits for a lock of user space sleeps in `futex` on one of the lock's words. Whose word
+//! it is depends on the address alone, so the structs of glibc are tried there, each with what has
+//! to hold in it.
+//!
+//! Source: `arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/linux/futex.h`; glibc 2.17 to
+//! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`, `nptl/descr.h`.
+
+use memwhy_model::Addr;
+use memwhy_target::{Memory, MemoryExt, Registers};
+
+/// Where in a thread's descriptor, which its `pthread_t` points at, its number in its own pid
+/// namespace is: 0 when it has ended.
+pub const PTHREAD_TID: u64 = 720;
+/// Where the descriptor points at itself.
+const PTHREAD_SELF: u64 = 16;
+
+const FCNTL: u64 = 72;
+const FLOCK: u64 = 73;
+const FUTEX: u64 = 202;
+/// What the kernel runs in place of a call with a timeout that a stop has interrupted; its
+/// arguments are still those of the call.
+const RESTART: u64 = 219;
+
+const F_SETLKW: u64 = 7;
+const F_OFD_SETLKW: u64 = 38;
+const LOCK_NB: u64 = 4;
+
+/// `FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME`.
+const FUTEX_FLAGS: u64 = 128 | 256;
+const FUTEX_WAIT: u64 = 0;
+const FUTEX_LOCK_PI: u64 = 6;
+const FUTEX_WAIT_BITSET: u64 = 9;
+const FUTEX_WAIT_REQUEUE_PI: u64 = 11;
+const FUTEX_LOCK_PI2: u64 = 13;
+/// `FUTEX_TID_MASK`: of a lock that inherits priority, the word is its holder.
+const FUTEX_TID: u32 = 0x3fff_ffff;
+
+/// What a thread sleeps at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// A word of memory.
+    Futex {
+        /// The word.
+        at: Addr,
+        /// Whether the thread gives up after some time.
+        timed: bool,
+        /// Whether the call is known to be `futex`; one that was interrupted may be another.
+        certain: bool,
+    },
+    /// A lock on an open file.
+    File {
+        /// The descriptor.
+        descriptor: u64,
+    },
+}
+
+/// What a thread with these registers sleeps at, if it is something that others give back.
+#[must_use]
+pub fn sleep(registers: &Registers) -> Option<Sleep> {
+    let call = registers.call()?;
+    // A thread that was not asleep any more has the result of the call, not the kernel's note that
+    // it is to begin again: ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK; or
+    // ENOSYS, with which every call begins.
+    if let Some(result) = registers.by_dwarf(0)
+        && !matches!(result.cast_signed(), -38 | -514..=-512 | -516)
+    {
+        return None;
+    }
+    let [first, second, _, fourth, ..] = call.arguments;
+    match call.number {
+        FCNTL if matches!(second, F_SETLKW | F_OFD_SETLKW) => {
+            Some(Sleep::File { descriptor: first })
+        }
+        FLOCK if second & LOCK_NB == 0 => Some(Sleep::File { descriptor: first }),
+        FUTEX | RESTART => {
+            let waits = matches!(
+                second & !FUTEX_FLAGS,
+                FUTEX_WAIT
+                    | FUTEX_LOCK_PI
+                    | FUTEX_WAIT_BITSET
+                    | FUTEX_WAIT_REQUEUE_PI
+                    | FUTEX_LOCK_PI2
+            );
+            let plausible = waits && Addr(first).is_aligned(4) && first >= 0x1000;
+            plausible.then_some(Sleep::Futex {
+                at: Addr(first),
+                timed: fourth != 0,
+                certain: call.number == FUTEX,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The number, in its own pid namespace, of the thread whose descriptor is at `descriptor`; 0 if it
+/// has ended, `None` if there is no descriptor.
+#[must_use]
+pub fn thread_at(memory: &dyn Memory, descriptor: Addr) -> Option<u32> {
+    let itself = memory.ptr(descriptor.at(PTHREAD_SELF)).ok()??;
+    (itself == descriptor).then(|| memory.u32(descriptor.at(PTHREAD_TID)).ok())?
+}
+
+/// Of a thread that joins another: whose end it waits for, as that thread's number in its own pid
+/// namespace.
+#[must_use]
+pub fn joined(memory: &dyn Memory, futex: Addr) -> Option<u32> {
+    thread_at(memory, futex.before(PTHREAD_TID)).filter(|tid| *tid > 0)
+}
+
+/// A lock of glibc's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PthreadLock {
+    /// Where the struct is.
+    pub at: Addr,
+    /// Who has it, as a number in the process's own pid namespace; of a lock that several read,
+    /// nobody in particular.
+    pub owner: Option<u32>,
+    /// Whether it is a lock for readers and writers.
+    pub shared: bool,
+}
+
+/// The lock that `futex` is a word of, if there is one that somebody has. `exists` says whether a
+/// number is one of the process's threads.
+#[must_use]
+pub fn pthread_lock(
+    memory: &dyn Memory,
+    futex: Addr,
+    exists: &dyn Fn(u32) -> bool,
+) -> Option<PthreadLock> {
+    mutex(memory, futex).or_else(|| {
+        // A reader sleeps on `__wrphase_futex`, a writer there or on `__writers_futex`.
+        [8, 12].into_iter().find_map(|at| read_write(memory, futex.before(at), exists))
+    })
+}
+
+/// `struct __pthread_mutex_s`: lock, count, owner, users, kind.
+fn mutex(memory: &dyn Memory, at: Addr) -> Option<PthreadLock> {
+    let [lock, count, owner, users, kind] = words(memory, at)?;
+    // PTHREAD_MUTEX_KIND_MASK_NP and what may be added: robust, inherits or protects priority,
+    // shared between processes, elision.
+    let plausible = kind & !0x3f3 == 0 && users < 1 << 20 && count < 1 << 20;
+    let inherits = kind & 0x20 != 0;
+    let held = if inherits { lock & FUTEX_TID == owner & FUTEX_TID } else { matches!(lock, 1 | 2) };
+    let held = held && plausible && owner > 0 && owner < 1 << 22;
+    held.then_some(PthreadLock { at, owner: Some(owner), shared: false })
+}
+
+/// `struct __pthread_rwlock_arch_t`: readers, writers, two futexes, padding, the writer.
+fn read_write(memory: &dyn Memory, at: Addr, exists: &dyn Fn(u32) -> bool) -> Option<PthreadLock> {
+    let [readers, writers, phase, waiting, pad3, pad4, writer] = words(memory, at)?;
+    // PTHREAD_RWLOCK_FUTEX_USED is 2.
+    let plausible = phase <= 3 && waiting <= 3 && pad3 == 0 && pad4 == 0 && writers < 1 << 20;
+    if !plausible {
+        return None;
+    }
+    if writer > 0 {
+        return exists(writer).then_some(PthreadLock { at, owner: Some(writer), shared: true });
+    }
+    // PTHREAD_RWLOCK_READER_SHIFT is 3; somebody who waits has set PTHREAD_RWLOCK_WRLOCKED or the
+    // used bit of a futex.
+    let read = readers >> 3 > 0 && readers >> 3 < 1 << 20 && (phase | waiting) & 2 != 0;
+    read.then_some(PthreadLock { at, owner: None, shared: true })
+}
+
+fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
+    let mut words = [0; N];
+    for (word, offset) in words.iter_mut().zip((0_u64..).step_by(4)) {
+        *word = memory.u32(at.at(offset)).ok()?;
+    }
+    Some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sleep, pthread_lock, sleep};
+    use memwhy_model::Addr;
+    use memwhy_target::{Fault, Memory, Registers};
+
+    /// Memory that begins at 0x1000.
+    struct Words(Vec<u32>);
+
+    impl Memory for Words {
+        fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+            let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let at = usize::try_from(addr.0.wrapping_sub(0x1000)).unwrap_or(usize::MAX);
+            let found = bytes.get(at..).and_then(|rest| rest.get(..buf.len()));
+            buf.copy_from_slice(found.ok_or(Fault::unmapped(addr))?);
+            Ok(())
+        }
+    }
+
+    fn said(line: &str) -> Option<Sleep> {
+        sleep(&Registers::of_syscall_line(line).expect("a line"))
+    }
+
+    #[test]
+    fn a_wait_is_told_from_a_wake_and_from_other_calls() {
+        let (at, timed, certain) = (Addr(0x7f00), false, true);
+        let wait = Some(Sleep::Futex { at, timed, certain });
+        assert_eq!(said("202 0x7f00 0x189 0x0 0x0 0x0 0xffffffff 0x7ffe0 0x7f12"), wait);
+        assert_eq!(said("202 0x7f00 0x81 0x1 0x0 0x0 0x0 0x7ffe0 0x7f12"), None);
+        assert_eq!(said("0 0x3 0x7f00 0x100 0x0 0x0 0x0 0x7ffe0 0x7f12"), None);
+        let file = Some(Sleep::File { descriptor: 3 });
+        assert_eq!(said("73 0x3 0x2 0x0 0x0 0x0 0x0 0x7ffe0 0x7f12"), file);
+        assert_eq!(said("73 0x3 0x6 0x0 0x0 0x0 0x0 0x7ffe0 0x7f12"), None);
+    }
+
+    #[test]
+    fn a_mutex_names_its_owner_and_other_words_are_none() {
+        let everybody = |_| true;
+        let mutex = Words(vec![2, 0, 4711, 1, 0, 0, 0, 0, 0, 0]);
+        let lock = pthread_lock(&mutex, Addr(0x1000), &everybody).expect("a mutex");
+        assert_eq!((lock.at, lock.owner, lock.shared), (Addr(0x1000), Some(4711), false));
+        let semaphore = Words(vec![0, 1, 128, 0, 0x6e69, 0, 0, 0]);
+        assert_eq!(pthread_lock(&semaphore, Addr(0x1000), &everybody), None);
+    }
+
+    #[test]
+    fn a_lock_for_readers_names_its_writer() {
+        let lock = Words(vec![3, 0, 3, 1, 0, 0, 4711, 0]);
+        let found = pthread_lock(&lock, Addr(0x1008), &|tid| tid == 4711).expect("a lock");
+        assert_eq!((found.at, found.owner, found.shared), (Addr(0x1000), Some(4711), true));
+        assert_eq!(pthread_lock(&lock, Addr(0x1008), &|_| false), None);
+    }
+}

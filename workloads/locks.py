@@ -1,0 +1,412 @@
+"""Lock scenarios, each with a known truth: `SCENARIO=two_locks locks.py`, or `locks.py two_locks`.
+
+The program brings itself into the state, says READY with what is true of it, and stays. Threads
+are named after what they do. Scenarios with a C library have it in LIBRARY: c/mutexes.c, compiled.
+"""
+import ctypes
+import json
+import logging
+import os
+import sys
+import threading
+import time
+
+try:
+    import queue
+except ImportError:
+    import Queue as queue
+
+WAIT = 0.15  # until a started thread has surely gone to sleep
+
+
+def start(target, name, *args):
+    thread = threading.Thread(target=target, name=name, args=args)
+    thread.daemon = True
+    thread.start()
+    return thread
+
+
+def ready(**truth):
+    truth["pid"] = os.getpid()
+    time.sleep(WAIT)
+    sys.stdout.write("READY " + json.dumps(truth) + "\n")
+    sys.stdout.flush()
+
+
+def stay():
+    sys.stdin.read()
+    os._exit(0)
+
+
+class Account(object):
+    def __init__(self, lock):
+        self.lock = lock
+        self.value = 0
+
+
+def two_locks():
+    return cycle([threading.Lock(), threading.Lock()])
+
+
+def three_locks():
+    return cycle([threading.Lock(), threading.Lock(), threading.Lock()])
+
+
+def rlock_cycle():
+    return cycle([threading.RLock(), threading.RLock()])
+
+
+def cycle(locks):
+    """Everybody has one lock and wants the next."""
+    global accounts
+    accounts = [Account(lock) for lock in locks]
+    taken = [threading.Event() for _ in locks]
+
+    def transfer(number):
+        other = (number + 1) % len(accounts)
+        with accounts[number].lock:
+            taken[number].set()
+            taken[other].wait()
+            with accounts[other].lock:
+                pass
+
+    for number in range(len(accounts)):
+        start(transfer, "transfer-%d" % number, number)
+    for event in taken:
+        event.wait()
+    ready(deadlock="cycle", threads=["transfer-%d" % n for n in range(len(locks))],
+          name="accounts[0].lock")
+    stay()
+
+
+class Cache(object):
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def refresh(self):
+        with self.lock:
+            return self.get()
+
+    def get(self):
+        with self.lock:
+            return 1
+
+
+def itself():
+    """A method that holds a plain lock calls another one that takes it."""
+    global cache
+    cache = Cache()
+    start(cache.refresh, "refresher")
+    ready(deadlock="itself", threads=["refresher"], name="cache.lock")
+    stay()
+
+
+def fork_logging():
+    """A thread writes to the log when another one forks; the child logs."""
+    global handler
+
+    class Slow(logging.Handler):
+        def createLock(self):
+            # As handlers do that lock across processes; from 3.7 on the child's locks of logging's
+            # own are made anew.
+            self.lock = threading.RLock()
+
+        def emit(self, record):
+            entered.set()
+            go_on.wait()
+
+    entered, go_on = threading.Event(), threading.Event()
+    handler = Slow()
+    logging.getLogger().addHandler(handler)
+    start(lambda: logging.warning("slow disk"), "log-writer")
+    entered.wait()
+    child = os.fork()
+    if child:
+        ready(child=child, deadlock=None)
+        stay_with(child)
+    handler.emit = lambda record: None
+    stay_when_orphaned()
+    logging.warning("in the child")
+
+
+def fork_plain():
+    """The same with a plain lock, which does not say who has it."""
+    global cache
+    cache = Cache()
+    entered, go_on = threading.Event(), threading.Event()
+
+    def work():
+        with cache.lock:
+            entered.set()
+            go_on.wait()
+
+    start(work, "cache-filler")
+    entered.wait()
+    child = os.fork()
+    if child:
+        ready(child=child, deadlock=None)
+        stay_with(child)
+    stay_when_orphaned()
+    cache.get()
+
+
+def stay_with(child):
+    sys.stdin.read()
+    os.kill(child, 9)
+    os._exit(0)
+
+
+def stay_when_orphaned():
+    """The child ends with its parent, whatever that dies of."""
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+
+
+def died_holding():
+    global cache
+    cache = Cache()
+    cache.lock = threading.RLock()
+
+    left = threading.Event()
+
+    def survive():
+        left.wait()
+        cache.get()
+
+    # Begun before: a thread that begins later may get the number of the one that has ended.
+    start(survive, "survivor")
+    start(lambda: cache.lock.acquire(), "short-lived").join()
+    left.set()
+    ready(deadlock="ended", threads=["survivor"], name="cache.lock")
+    stay()
+
+
+def not_notified():
+    global changed
+    changed = threading.Condition()
+
+    def work():
+        with changed:
+            changed.wait()
+
+    start(work, "listener")
+    ready(deadlock=None, waits={"listener": "condition"}, name="changed")
+    stay()
+
+
+def event():
+    global stopped
+    stopped = threading.Event()
+    start(stopped.wait, "listener")
+    ready(deadlock=None, waits={"listener": "event"}, name="stopped")
+    stay()
+
+
+def barrier():
+    global barrier_
+    if not hasattr(threading, "Barrier"):
+        ready(skip=True)
+        stay()
+    barrier_ = threading.Barrier(3)
+    start(barrier_.wait, "runner-1")
+    start(barrier_.wait, "runner-2")
+    ready(deadlock=None, waits={"runner-1": "barrier", "runner-2": "barrier"}, name="barrier_")
+    stay()
+
+
+class Pipeline(object):
+    def __init__(self):
+        self.queue = queue.Queue()
+        self.lock = threading.Lock()
+        self.other = threading.Lock()
+
+    def consume(self):
+        while True:
+            item = self.queue.get()
+            with self.lock:
+                taken[0].set()
+                taken[1].wait()
+                with self.other:
+                    item()
+
+    def flush(self):
+        with self.other:
+            taken[1].set()
+            taken[0].wait()
+            with self.lock:
+                pass
+
+
+def stuck_consumer():
+    """A queue grows because the thread that empties it is in a deadlock."""
+    global pipeline, taken
+    taken = [threading.Event(), threading.Event()]
+    pipeline = Pipeline()
+    for _ in range(50001):
+        pipeline.queue.put(time.time)
+    start(pipeline.consume, "consumer")
+    start(pipeline.flush, "flusher")
+    ready(deadlock="cycle", threads=["consumer", "flusher"], name="pipeline.lock",
+          queue="pipeline.queue", items=50000, consumer="consumer")
+    stay()
+
+
+def full_queue():
+    global jobs
+    jobs = queue.Queue(2)
+
+    def produce():
+        while True:
+            jobs.put(1)
+
+    start(produce, "producer")
+    ready(deadlock=None, waits={"producer": "queue"}, name="jobs", items=2)
+    stay()
+
+
+def semaphore():
+    """All places of a semaphore are taken by threads that wait for something else."""
+    global slots
+    slots = threading.BoundedSemaphore(2)
+    never = threading.Event()
+
+    def work():
+        with slots:
+            never.wait()
+
+    for number in range(3):
+        start(work, "worker-%d" % number)
+        time.sleep(WAIT)
+    ready(deadlock=None, waits={"worker-2": "semaphore", "worker-0": "event"}, name="slots",
+          holders=["worker-0", "worker-1"])
+    stay()
+
+
+def joined():
+    """Two threads wait for each other: one for a lock, one for the other's end."""
+    global cache
+    cache = Cache()
+
+    def work():
+        with cache.lock:
+            inner.start()
+            inner.join()
+
+    inner = threading.Thread(target=cache.get, name="inner")
+    inner.daemon = True
+    start(work, "outer")
+    ready(deadlock="cycle", threads=["inner", "outer"], name="cache.lock")
+    stay()
+
+
+def import_lock():
+    """A module starts a thread that imports the module, and waits for that thread."""
+    import shutil
+    import tempfile
+    folder = tempfile.mkdtemp()
+    with open(os.path.join(folder, "selfish.py"), "w") as out:
+        out.write("import threading\n"
+                  "def work():\n"
+                  "    import selfish\n"
+                  "    selfish.done\n"
+                  "thread = threading.Thread(target=work, name='importer')\n"
+                  "thread.daemon = True\n"
+                  "thread.start()\n"
+                  "thread.join()\n"
+                  "done = True\n")
+    sys.path.insert(0, folder)
+    start(lambda: __import__("selfish"), "main-importer")
+    time.sleep(2 * WAIT)
+    shutil.rmtree(folder)
+    ready(deadlock="cycle", threads=["importer", "main-importer"])
+    stay()
+
+
+def gil():
+    """A C function that keeps the GIL sleeps; all others wait for it."""
+    wanted = threading.Event()
+
+    def want():
+        while True:
+            wanted.set()
+
+    libc = ctypes.PyDLL(None)
+    start(want, "waiter")
+    wanted.wait()
+    start(lambda: libc.usleep(900000), "keeper")
+    sys.stdout.write("READY " + json.dumps(
+        {"pid": os.getpid(), "deadlock": None, "gil": "keeper", "waits": {"waiter": "gil"}}) + "\n")
+    sys.stdout.flush()
+    # From here on somebody sleeps with the GIL nearly always.
+    while True:
+        libc.usleep(900000)
+
+
+def file_lock():
+    """Another process has the lock on a file."""
+    import fcntl
+    import tempfile
+    path = os.path.join(tempfile.gettempdir(), "memwhy-%d.lock" % os.getpid())
+    child = os.fork()
+    out = open(path, "w")
+    if child == 0:
+        stay_when_orphaned()
+        fcntl.flock(out, fcntl.LOCK_EX)
+        open(path + ".taken", "w").close()
+        time.sleep(600)
+        os._exit(0)
+    while not os.path.exists(path + ".taken"):
+        time.sleep(0.01)
+    os.remove(path + ".taken")
+    start(lambda: fcntl.flock(out, fcntl.LOCK_EX), "locker")
+    os.remove(path)
+    ready(deadlock=None, waits={"locker": "file"}, name=path + " (deleted)", holder_pid=child,
+          child=child)
+    stay_with(child)
+
+
+def future():
+    try:
+        from concurrent.futures import Future
+    except ImportError:
+        ready(skip=True)
+        stay()
+    global answer
+    answer = Future()
+    start(answer.result, "asker")
+    ready(deadlock=None, waits={"asker": "future"}, name="answer")
+    stay()
+
+
+def mutex():
+    """Two mutexes of a C library, taken in opposite order."""
+    library = ctypes.CDLL(os.environ["LIBRARY"])
+    start(lambda: library.take_both(0), "forth")
+    start(lambda: library.take_both(1), "back")
+    time.sleep(3 * WAIT)
+    ready(deadlock="cycle", threads=["back", "forth"])
+    stay()
+
+
+def mutex_and_gil():
+    """C code wants the GIL while it has a mutex, and somebody with the GIL wants the mutex."""
+    library = ctypes.CDLL(os.environ["LIBRARY"])
+    keeps = ctypes.PyDLL(os.environ["LIBRARY"])
+    callback = ctypes.CFUNCTYPE(None)(lambda: None)
+    start(lambda: library.call_with_mutex(callback), "caller")
+    # Said before: nobody gets the GIL afterwards.
+    ready(deadlock="cycle", threads=["caller", "keeper"])
+    threading.current_thread().name = "keeper"
+    keeps.take_slowly()
+
+
+def rwlock():
+    library = ctypes.CDLL(os.environ["LIBRARY"])
+    start(library.write_for_ever, "writer")
+    time.sleep(WAIT)
+    start(library.read_once, "reader")
+    ready(deadlock=None, waits={"reader": "rw-lock"}, holders=["writer"])
+    stay()
+
+
+if __name__ == "__main__":
+    globals()[os.environ.get("SCENARIO") or sys.argv[1]]()
