@@ -13,17 +13,21 @@
 
 pub mod analyses;
 pub mod ask;
+pub mod expression;
 pub mod finding;
 pub mod hypotheses;
 pub mod lock_words;
+pub mod paths;
 pub mod trials;
 pub mod verdict;
 pub mod wording;
 
 pub use analyses::Analysis;
 pub use ask::Ask;
+pub use expression::{Meant, meant};
 pub use finding::{Confidence, Evidence, Finding, Holder, Remedy, Standing};
 pub use hypotheses::{HYPOTHESES, Hypothesis};
+pub use paths::{Path, Paths};
 pub use verdict::Verdict;
 
 use memwhy_model::{Bytes, Case};

@@ -181,7 +181,7 @@ fn variables(
     Ok(())
 }
 
-/// The variables of outer functions that `code` uses: they are its last ones.
+/// The variables of `code`, in the order of the slots of its frames.
 pub(super) fn variables_of(names: &Names<'_>, code: Addr) -> Vec<String> {
     let known = Codes::new(names.memory, names.layouts).variables(code).unwrap_or_default();
     known.into_iter().map(|variable| variable.name).collect()

@@ -98,8 +98,17 @@ impl Names<'_> {
 
     /// The names of the variables that the function at `addr` captured, in the order of its cells.
     pub(crate) fn captured(&self, addr: Addr) -> Vec<String> {
-        let code = self.layouts.function_object.func_code.read(self.memory, addr).ok().flatten();
-        code.map(|code| contents::variables_of(self, code)).unwrap_or_default()
+        let (memory, fields) = (self.memory, &self.layouts.function_object);
+        let parts = || {
+            let code = fields.func_code.read(memory, addr).ok()??;
+            let cells = fields.func_closure.read(memory, addr).ok()??;
+            Some((code, memory.u64(self.layouts.var_object.ob_size.addr(cells)).ok()?))
+        };
+        let Some((code, cells)) = parts() else { return Vec::new() };
+        // They are the last of the variables of its code.
+        let names = contents::variables_of(self, code);
+        let before = names.len().checked_sub(usize::try_from(cells).unwrap_or(usize::MAX));
+        before.map_or_else(Vec::new, |before| names.into_iter().skip(before).collect())
     }
 
     /// Hands out every reference of an object with its name. What cannot be read is left out.
