@@ -27,5 +27,5 @@ _protocol.serve(
     REQUESTS * 200 * 13,
     "python-objects",
     "asyncio-pending",
-    expected=_protocol.planted("tasks", ask),
+    expected=_protocol.planted("tasks", ask, place_is_near=True),
 )

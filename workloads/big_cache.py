@@ -33,5 +33,10 @@ _protocol.serve(
     ENTRIES * size + sys.getsizeof(CACHE),
     "python-objects",
     "big-cache",
-    expected={"holder": "sys.modules['__main__'].CACHE", "objects_at_least": ENTRIES * 8},
+    expected=_protocol.planted(
+        "container",
+        lookup,
+        holder="sys.modules['__main__'].CACHE",
+        objects_at_least=ENTRIES * 8,
+    ),
 )

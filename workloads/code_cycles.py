@@ -45,5 +45,5 @@ _protocol.serve(
     RULES * 200 * 10,
     "uncollected-cycles",
     "code-cycles",
-    expected=_protocol.planted("uncollected-cycles", Rule.__init__, objects=RULES * 4),
+    expected=_protocol.planted("uncollected-cycles", body, objects=RULES),
 )

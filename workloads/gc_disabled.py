@@ -29,5 +29,5 @@ _protocol.serve(
     REQUESTS * 80 * 14,
     "uncollected-cycles",
     "gc-disabled",
-    expected=_protocol.planted("uncollected-cycles", Response.__init__, objects=REQUESTS * 5),
+    expected=_protocol.planted("uncollected-cycles", Response.__init__, objects=REQUESTS),
 )

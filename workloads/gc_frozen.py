@@ -25,5 +25,5 @@ _protocol.serve(
     NODES * 120 * 11,
     "uncollected-cycles",
     "gc-frozen",
-    expected=_protocol.planted("uncollected-cycles", Node.__init__, objects=NODES * 2),
+    expected=_protocol.planted("uncollected-cycles", Node.__init__, objects=NODES),
 )

@@ -22,5 +22,5 @@ _protocol.serve(
     ROWS * 65,
     "python-objects",
     "last-traceback",
-    expected=_protocol.planted("stored-traceback", load),
+    expected=_protocol.planted("stored-traceback", load, place_is_near=True),
 )

@@ -33,5 +33,5 @@ _protocol.serve(
     REQUESTS * 200 * 13,
     "python-objects",
     "logging-handlers",
-    expected=_protocol.planted("logging", Keeper.__init__),
+    expected=_protocol.planted("logging", handle),
 )

@@ -25,5 +25,5 @@ _protocol.serve(
     MESSAGES * 200 * 14,
     "python-objects",
     "never-awaited",
-    expected=_protocol.planted("coroutines", send),
+    expected=_protocol.planted("coroutines", send, place_is_near=True),
 )

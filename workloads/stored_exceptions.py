@@ -29,5 +29,5 @@ _protocol.serve(
     FAILURES * 1000 * 65,
     "python-objects",
     "stored-exceptions",
-    expected=_protocol.planted("stored-traceback", parse),
+    expected=_protocol.planted("stored-traceback", parse, place_is_near=True),
 )

@@ -17,8 +17,10 @@ use std::time::Duration;
 /// `nobody`.
 const ANOTHER_UID: u32 = 65534;
 
-const COMMANDS: [&str; 10] =
-    ["explain", "ps", "doctor", "stacks", "heap", "malloc", "maps", "snap", "core", "demo"];
+const COMMANDS: [&str; 11] = [
+    "explain", "ps", "doctor", "stacks", "heap", "garbage", "malloc", "maps", "snap", "core",
+    "demo",
+];
 
 fn one_python() -> Option<&'static Interpreter> {
     let found = || require(&["3"]).first().copied();

@@ -3,10 +3,11 @@
 //! A [`Case`] is the waist of memwhy: left of it targets are read, right of it nothing is. Whoever
 //! has a case can reason about it without the process.
 
+use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
-    Accounting, Addr, AddrRange, Bytes, Details, HeapGraph, LockFacts, ObjectId, Owner, Problems,
-    TaskFacts, Trust,
+    Accounting, Addr, AddrRange, Bytes, Closeups, Details, HeapGraph, LockFacts, ObjectId, Owner,
+    Problems, TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -31,6 +32,10 @@ pub struct Case {
     /// Reads single objects up close: previews, labels of references, reference counts.
     #[serde(skip)]
     pub details: Option<Arc<dyn Details>>,
+    /// Where in the source code, coroutines and tracebacks are.
+    pub places: SourcePlaces,
+    /// What rules about holders ask for of single objects.
+    pub closeups: Closeups,
     /// Every thread, the main thread first.
     pub threads: Vec<ThreadFacts>,
     /// Every lock, and what else threads wait for.
@@ -525,6 +530,8 @@ pub struct GcFacts {
     pub generations: Vec<u64>,
     /// What `gc.freeze` put aside, `gc.get_freeze_count()`.
     pub frozen: Option<u64>,
+    /// How many of the first 100,000 of those nothing leads to any more.
+    pub frozen_garbage: u64,
     /// The list `gc.garbage`, if one was ever made: what the collector found and does not free.
     pub garbage: Option<ObjectId>,
     /// Objects with the tracked mark.

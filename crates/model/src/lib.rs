@@ -18,10 +18,12 @@
 pub mod addr;
 pub mod bytes;
 pub mod case;
+pub mod closeups;
 pub mod details;
 pub mod heap;
 pub mod locks;
 pub mod partition;
+pub mod places;
 pub mod problem;
 pub mod residency;
 pub mod tasks;
@@ -36,6 +38,7 @@ pub use case::{
     MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts,
     PythonAbout, TargetKind, Timing, Untold,
 };
+pub use closeups::Closeups;
 pub use details::{Details, Label};
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
@@ -44,6 +47,7 @@ pub use locks::{
     AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
 };
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
+pub use places::{SourcePlace, SourcePlaces};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
 pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};

@@ -14,6 +14,8 @@ use std::fmt;
 const GENERATIONS: u64 = 3;
 /// Objects of each list that are looked at: enough to tell a right table from a wrong one.
 const LOOKED_AT: usize = 2000;
+/// Frozen objects that are looked at: what these are the others are too.
+const MOST_LOOKED_AT: usize = 100_000;
 /// Links followed to count what is on each list: one or two seconds of work.
 const MOST_COUNTED: u64 = 4_000_000;
 
@@ -142,6 +144,11 @@ impl Source<'_> {
             facts.counts.push(i64::from(count));
         }
         self.count(&collector, &mut facts);
+        if agree == Some(true)
+            && let Some(head) = collector.permanent
+        {
+            facts.frozen_garbage = self.garbage_on(head, graph);
+        }
         Some(facts)
     }
 
@@ -219,6 +226,19 @@ impl Source<'_> {
         }
         // A wrong place may hold an empty list that closes at once.
         Some(seen > 0)
+    }
+
+    /// How many of the first objects on a list are garbage.
+    fn garbage_on(&self, head: Addr, graph: &HeapGraph) -> u64 {
+        let size = self.layouts.gc_head.map_or(0, |layout| layout.size);
+        let (mut at, mut found) = (head, 0);
+        for _ in 0..MOST_LOOKED_AT {
+            let Some(next) = self.next(head, at) else { break };
+            let object = graph.find(next.at(size));
+            found += u64::from(object.is_some_and(|id| graph.flags(id).has(Flags::GARBAGE)));
+            at = next;
+        }
+        found
     }
 
     /// Counts what is on each list. All are followed side by side, so that the longest need not

@@ -10,10 +10,10 @@ use crate::locks::{self, Observed};
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
 use crate::threads::PythonThreads;
-use crate::{gc, reach, roots, type_rows};
+use crate::{closeups, gc, places, reach, roots, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, Partition,
-    ProblemKind, Problems, PythonAbout, ThreadFacts,
+    Addr, AddrRange, Case, Closeups, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, Partition,
+    ProblemKind, Problems, PythonAbout, SourcePlaces, ThreadFacts,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -37,6 +37,8 @@ pub struct Python {
     mimalloc: Option<Mimalloc>,
     heap: Heap,
     gc: Option<GcFacts>,
+    sources: SourcePlaces,
+    closeups: Closeups,
     threads: PythonThreads,
     locks: Observed,
     /// Memory of the interpreter itself: the runtime, the stacks of Python frames.
@@ -126,10 +128,23 @@ impl Python {
             modules,
         };
         let gc = collector.facts(&heap.graph, problems);
+        let sources = places::collect(view, &layouts, &heap.graph);
+        let closeups = closeups::collect(view, &layouts, &heap.types, &heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);
         let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
         let locks = locks::observe(view, images, &interpreter, &interpreters, &heap, native);
-        let mut python = Self { interpreter, pymalloc, mimalloc, heap, gc, threads, locks, own };
+        let mut python = Self {
+            interpreter,
+            pymalloc,
+            mimalloc,
+            heap,
+            gc,
+            sources,
+            closeups,
+            threads,
+            locks,
+            own,
+        };
         python.name_sparse_pools();
         python.name_sparse_pages();
         Ok(python)
@@ -292,6 +307,8 @@ impl Python {
         case.mimalloc = self.mimalloc.map(|mimalloc| mimalloc.facts);
         case.pymalloc = Some(self.pymalloc.facts).filter(|_| case.mimalloc.is_none());
         case.gc = self.gc;
+        case.places = self.sources;
+        case.closeups = self.closeups;
     }
 }
 

@@ -15,6 +15,7 @@ pub mod analyses;
 pub mod ask;
 pub mod expression;
 pub mod finding;
+pub mod holders;
 pub mod hypotheses;
 pub mod lock_words;
 pub mod paths;

@@ -9,6 +9,7 @@ mod doctor;
 mod exec;
 mod explain;
 mod failure;
+mod garbage;
 mod heap;
 mod locks;
 mod malloc;
@@ -63,6 +64,8 @@ commands! {
     Locks => locks::Locks,
     /// Counts Python objects by type
     Heap => heap::Heap,
+    /// Shows unreachable cycles, gc.garbage, and objects that only a wrong count keeps
+    Garbage => garbage::Garbage,
     /// Shows what malloc and pymalloc keep, and what a trim would return
     Malloc => malloc::Malloc,
     /// Shows every mapping with its owners

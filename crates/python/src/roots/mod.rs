@@ -4,6 +4,7 @@
 //! threads and interpreters, variables of C, words on C stacks and in memory of malloc's. The last
 //! three are words that are an object's address, by purpose or by chance; a root says which it is.
 
+mod at_exit;
 mod c_memory;
 mod interned;
 mod interpreters;

@@ -6,9 +6,13 @@
 pub mod allocator_retention;
 pub mod busy;
 pub mod deadlock;
+pub mod known_bug;
 pub mod none;
 pub mod pymalloc_fragmentation;
 pub mod python_objects;
+pub mod refcount_leak;
+pub mod uncollectable;
+pub mod uncollected_cycles;
 
 use crate::{Ask, Finding};
 
@@ -23,10 +27,14 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 5] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 9] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
     &python_objects::PythonObjects,
+    &uncollected_cycles::UncollectedCycles,
+    &uncollectable::Uncollectable,
+    &refcount_leak::RefcountLeak,
+    &known_bug::KnownBug,
     &deadlock::Deadlock,
     &busy::Busy,
 ];

@@ -13,9 +13,7 @@ pub const ID: &str = "none";
 const NAMED: usize = 2;
 
 /// Owners whose bytes no hypothesis of this release judges: much of them is not called ordinary.
-const NOT_JUDGED: [Owner; 8] = [
-    Owner::PythonGarbage,
-    Owner::PythonOrphans,
+const NOT_JUDGED: [Owner; 6] = [
     Owner::MallocNative,
     Owner::OtherAllocator,
     Owner::StackNative,

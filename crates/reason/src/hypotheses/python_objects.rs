@@ -9,9 +9,9 @@
 
 use super::Hypothesis;
 use crate::analyses::holders::pointed_at;
-use crate::analyses::{By, Histogram, Holders, Program};
+use crate::analyses::{By, Histogram, Holders, Immortal, Kept, Program};
 use crate::wording::{amount, count, of_all, percent, short_type};
-use crate::{Ask, Finding, Holder, NOTEWORTHY_BYTES, Remedy, Standing};
+use crate::{Ask, Finding, Holder, NOTEWORTHY_BYTES, Remedy, Standing, holders};
 use memwhy_model::{Bytes, Owner, Trust};
 
 /// Data of a quarter of RSS is what a program that works on data has: below it nobody would say
@@ -51,6 +51,10 @@ impl Hypothesis for PythonObjects {
         let text = ask.get::<Program>();
         // Footprints count what is not resident too (swap, buffers that nobody touched yet).
         let data = Bytes(resident.minus(text.footprint).0.min(text.data.0));
+        // What other causes account for nobody holds on purpose.
+        let data = data.minus(ask.get::<Kept>().bytes).minus(ask.get::<Immortal>().bytes);
+        // Classes are the program, unless it makes them while it runs.
+        let data = Bytes((data + holders::made_classes(ask)).0.min(resident.0));
         let held = ask.get::<Holders>();
         let biggest = held.telling().next().cloned();
         let reach = biggest.as_ref().map_or_else(String::new, |holder| {
@@ -72,6 +76,7 @@ impl Hypothesis for PythonObjects {
         let worth = |holder: &&Holder| holder.bytes.share_of(data) >= WORTH_NAMING;
         finding.holders = held.telling().filter(worth).take(HOLDERS).cloned().collect();
         weigh(&mut finding, ask, data, biggest.as_ref());
+        holders::tell(&mut finding, ask);
         finding
     }
 }

@@ -3,6 +3,7 @@
 //! Bytes are whole numbers, addresses are strings, and what is not known is not there: a key that
 //! is missing means *unknown*, never zero.
 
+mod garbage;
 mod locks;
 mod malloc;
 mod parts;
@@ -10,6 +11,7 @@ mod stacks;
 mod time;
 mod trial;
 
+pub use garbage::garbage;
 pub use locks::locks;
 pub use malloc::malloc;
 pub use parts::{heap, maps, snap};

@@ -3,6 +3,7 @@
 //! One function per command. They lay out; what is laid out was computed by `memwhy-reason`.
 
 mod explain;
+mod garbage;
 mod heap;
 mod locks;
 mod malloc;
@@ -13,6 +14,7 @@ mod sums;
 mod trial;
 
 pub use explain::explain;
+pub use garbage::garbage;
 pub use heap::heap;
 pub use locks::{LocksShown, locks};
 pub use malloc::malloc;

@@ -1,0 +1,198 @@
+//! Does each planted culprit get its cause, and its line of source?
+//!
+//! All workloads on three interpreters; on each of the others every fourth, another one each time a
+//! release is added to the list, so that every workload meets several. `MEMWHY_ALL_HOLDERS=1` runs
+//! all of them on all.
+
+use memwhy::model::{Case, Owner};
+use memwhy::{Options, Verdict};
+use memwhy_reason::Ask;
+use memwhy_reason::holders::{Known, KnownHolders};
+use memwhy_report::Style;
+use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use serde_json::Value;
+use std::path::Path;
+
+/// Runs every workload on every interpreter.
+const ALL: &str = "MEMWHY_ALL_HOLDERS";
+/// Elsewhere one workload in so many.
+const EVERY: usize = 4;
+/// A line is near another one in the same function.
+const NEAR: u64 = 12;
+
+/// A workload and the versions that it runs on.
+struct Planted {
+    name: &'static str,
+    from: (u32, u32),
+    until: (u32, u32),
+}
+
+const fn planted(name: &'static str) -> Planted {
+    Planted { name, from: (2, 7), until: (4, 0) }
+}
+
+const fn since(name: &'static str, minor: u32) -> Planted {
+    Planted { name, from: (3, minor), until: (4, 0) }
+}
+
+const PLANTED: [Planted; 27] = [
+    planted("big_cache"),
+    since("lru_method", 6),
+    since("lru_unbounded", 6),
+    planted("logging_handlers"),
+    planted("logger_per_request"),
+    planted("stored_exceptions"),
+    planted("last_traceback"),
+    planted("callbacks"),
+    since("finalize_bound", 6),
+    planted("atexit_callbacks"),
+    since("asyncio_pending", 6),
+    since("never_awaited", 6),
+    planted("stuck_queue"),
+    planted("dead_threads"),
+    planted("orm_session"),
+    planted("dynamic_classes"),
+    planted("interned_strings"),
+    planted("duplicated_strings"),
+    planted("emptied_dict"),
+    planted("memoryview_slices"),
+    planted("gc_disabled"),
+    since("gc_frozen", 7),
+    Planted { name: "del_cycles", from: (2, 7), until: (3, 0) },
+    Planted { name: "old_style_del", from: (2, 7), until: (3, 0) },
+    planted("saveall"),
+    planted("refcount_leak"),
+    planted("code_cycles"),
+];
+
+/// What was found wrong, so that one run tells everything.
+#[derive(Default)]
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn expect(&mut self, holds: bool, said: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(said());
+        }
+    }
+}
+
+fn check(label: &str, whole: bool, offset: usize) {
+    for python in require(&[label]) {
+        let all = whole || std::env::var_os(ALL).is_some();
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let version = (python.version.0, python.version.1);
+        let mut wrong = Wrong::default();
+        for (at, planted) in PLANTED.iter().enumerate() {
+            let runs = planted.from <= version && version < planted.until;
+            if runs && (all || at % EVERY == offset % EVERY) {
+                look(python, planted.name, &mut wrong);
+            }
+        }
+        assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
+    }
+}
+
+fn look(python: &Interpreter, name: &str, wrong: &mut Wrong) {
+    let label = format!("{name} on {}", python.label);
+    let workload = Workload::start(&python.path, &script(&format!("{name}.py")), &[]);
+    let case = memwhy::capture(workload.pid(), &Options::default())
+        .unwrap_or_else(|error| panic!("{label}: {error}"));
+    let verdict = memwhy::explain(&case);
+    let screen = memwhy_report::text::explain(&case, &verdict, Style::default());
+    let expected = &workload.ready()["expected"];
+    let told =
+        format!("{label}\n{screen}{}", memwhy_report::text::garbage(&case, 5, Style::default()));
+    wrong.expect(verdict.cause == expected["cause"].as_str(), || {
+        format!("{label}: {:?} instead of {}\n{told}", verdict.cause, expected["cause"])
+    });
+    wrong.expect(screen.lines().count() <= 25, || format!("{label}: too long\n{screen}"));
+    let owned: u64 = case.accounting.owners().map(|one| one.resident.0).sum();
+    wrong.expect(owned + case.accounting.unexplained.0 == case.rss().0, || {
+        format!("{label}: owners do not add up")
+    });
+    holder_is_named(&case, &verdict, expected, &told, wrong);
+    if let Some(objects) = expected["objects"].as_u64() {
+        counts_agree(&case, verdict.cause, objects, &told, wrong);
+    }
+}
+
+/// The rule that knows it, and the line of source.
+fn holder_is_named(
+    case: &Case,
+    verdict: &Verdict,
+    expected: &Value,
+    told: &str,
+    wrong: &mut Wrong,
+) {
+    let Some(place) = expected.get("place") else { return };
+    let rule = expected["rule"].as_str().unwrap_or_default();
+    let near = expected["place_is_near"] == true;
+    let is_there = |file: Option<&str>, line: Option<u32>| {
+        let wanted = place["line"].as_u64().unwrap_or(0);
+        let line = u64::from(line.unwrap_or(0));
+        file.and_then(|file| file.rsplit('/').next()) == place["file"].as_str()
+            && (line == wanted || near && line.abs_diff(wanted) <= NEAR)
+    };
+    let Some(finding) = verdict.finding() else { return };
+    let first = finding.holders.first();
+    wrong.expect(first.is_some_and(|it| is_there(it.file.as_deref(), it.line)), || {
+        format!("{place} is not the place of {first:#?}\n{told}")
+    });
+    if finding.cause == "python-objects" {
+        let ask = Ask::new(case);
+        let known = ask.get::<KnownHolders>();
+        let rules: Vec<&Known> = known.iter().filter(|known| known.rule == rule).collect();
+        wrong.expect(!rules.is_empty(), || format!("{rule} is not among {known:#?}\n{told}"));
+    }
+}
+
+/// As many objects as were made, but for a handful that the interpreter still has.
+fn counts_agree(case: &Case, judged: Option<&str>, objects: u64, told: &str, wrong: &mut Wrong) {
+    let ask = Ask::new(case);
+    let unfreed = ask.get::<memwhy_reason::analyses::Garbage>();
+    let (counted, owner) = match judged {
+        Some("uncollected-cycles") => {
+            (unfreed.cycles.first().map_or(0, |group| group.count), Owner::PythonGarbage)
+        }
+        _ => (unfreed.leaks.first().map_or(0, |leak| leak.count), Owner::PythonOrphans),
+    };
+    wrong.expect(counted.abs_diff(objects) * 50 < objects, || {
+        format!("{counted} objects instead of {objects}\n{told}")
+    });
+    wrong.expect(case.resident(owner).0 > 8 << 20, || format!("{owner:?} has little\n{told}"));
+}
+
+#[test]
+fn culprits_are_named_on_2_7() {
+    check("2.7.18", true, 0);
+}
+
+#[test]
+fn culprits_are_named_on_3_8() {
+    check("3.8.18", true, 0);
+}
+
+#[test]
+fn culprits_are_named_on_3_12() {
+    check("3.12.1", true, 0);
+}
+
+#[test]
+fn culprits_are_named_on_all_others() {
+    let others = [
+        "3.6.15",
+        "3.7.16",
+        "3.9.18",
+        "3.10.13",
+        "debian-3.11.2",
+        "3.11.7",
+        "3.13.0",
+        "debian-3.13",
+        "debian-3.14",
+        "debian-3.15",
+    ];
+    for (offset, label) in others.into_iter().enumerate() {
+        check(label, false, offset);
+    }
+}

@@ -1,0 +1,56 @@
+//! Rule: `weakref.finalize` with a method of the very object: the registry keeps it alive for ever.
+
+use super::scene::{Scene, called};
+use super::{Known, Rule};
+use crate::wording::count;
+use memwhy_model::ObjectId;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Finalize;
+
+impl Rule for Finalize {
+    fn id(&self) -> &'static str {
+        "finalize"
+    }
+
+    fn find(&self, scene: &Scene<'_>) -> Vec<Known> {
+        known(scene).into_iter().collect()
+    }
+}
+
+fn known(scene: &Scene<'_>) -> Option<Known> {
+    let entries = scene.all(|name| name.ends_with("finalize._Info"));
+    let bytes = scene.retained_by(&entries);
+    if entries.is_empty() || !scene.much(bytes) {
+        return None;
+    }
+    let methods: Vec<ObjectId> = entries
+        .iter()
+        .flat_map(|entry| scene.references(*entry).iter().copied())
+        .filter(|to| ["method", "function", "functools.partial"].contains(&scene.kind(*to)))
+        .collect();
+    let bound = methods.iter().filter(|id| scene.kind(**id) == "method").count();
+    let place = scene.common_origin(methods.iter().copied(), |_| 1);
+    let of = place.map_or_else(|| "a function".into(), |place| called(&place));
+    let biggest = entries.iter().copied().max_by_key(|entry| scene.retained(*entry))?;
+    let mut holder = scene.holder(biggest, place);
+    holder.path = Some("weakref.finalize._registry".into());
+    (holder.bytes, holder.objects) = (bytes, entries.len() as u64);
+    let why = if bound * 2 > entries.len() {
+        ", a bound method: it keeps the object whose end it waits for"
+    } else {
+        ""
+    };
+    Some(Known {
+        rule: "finalize",
+        sentence: format!(
+            "weakref.finalize keeps {} of {of}{why}: {bytes}",
+            count(entries.len() as u64, "call"),
+        ),
+        cure: format!(
+            "give weakref.finalize a function that does not refer to the object, not {of}"
+        ),
+        holder,
+    })
+}

@@ -1,0 +1,91 @@
+//! Rule: handlers added to one logger again and again, or a logger with a name of its own for each
+//! request.
+
+use super::scene::{Scene, called, in_brackets};
+use super::{Known, Rule};
+use crate::wording::count;
+use memwhy_model::ObjectId;
+
+/// Nobody has so many handlers on one logger, or loggers.
+const MANY: u64 = 20;
+const MANY_LOGGERS: usize = 1000;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Logging;
+
+impl Rule for Logging {
+    fn id(&self) -> &'static str {
+        "logging"
+    }
+
+    fn find(&self, scene: &Scene<'_>) -> Vec<Known> {
+        let handlers = scene.heavy_of(&["list"]).filter_map(|list| handlers(scene, list));
+        let mut found: Vec<Known> = handlers.collect();
+        found.extend(loggers(scene));
+        found
+    }
+}
+
+/// A list of handlers of one logger.
+fn handlers(scene: &Scene<'_>, list: ObjectId) -> Option<Known> {
+    let way = scene.way(list);
+    let logger =
+        way.iter().rev().skip(1).take(2).find(|id| scene.kind(**id).ends_with("Logger"))?;
+    let many = scene.len(list);
+    if many < MANY {
+        return None;
+    }
+    let class = scene.common_origin(scene.members(list), |_| 1);
+    let adds =
+        scene.users_of("addHandler").into_iter().next().filter(|p| !super::scene::is_library(p));
+    let place = adds.or(class);
+    let name = name_of(scene, *logger);
+    let holder = scene.holder(list, place);
+    let by = adds.map_or_else(String::new, |place| format!("; {} adds them", called(&place)));
+    Some(Known {
+        rule: "logging",
+        sentence: format!(
+            "logger {name} has {}{}, {}: each line is written once for each of them{by}",
+            count(many, "handler"),
+            in_brackets(class.as_ref()),
+            holder.bytes
+        ),
+        cure: format!("add a handler to {name} once, or remove it when done (removeHandler)"),
+        holder,
+    })
+}
+
+fn name_of(scene: &Scene<'_>, logger: ObjectId) -> String {
+    let attributes = scene.references(logger).iter().copied();
+    let dict = scene.first_of(logger, &["dict"]);
+    let all = attributes.chain(dict.into_iter().flat_map(|dict| scene.members(dict)));
+    let mut names = all.filter(|id| scene.kind(*id) == "str");
+    names.find_map(|id| scene.preview(id, 60)).unwrap_or_else(|| "(no name)".into())
+}
+
+/// More loggers than a program has modules.
+fn loggers(scene: &Scene<'_>) -> Option<Known> {
+    let loggers = scene.all(|name| name.starts_with("logging.") && name.ends_with("Logger"));
+    if loggers.len() < MANY_LOGGERS {
+        return None;
+    }
+    let bytes = scene.retained_by(&loggers);
+    let first = *loggers.get(loggers.len() / 2)?;
+    let asks = scene.users_of("getLogger");
+    let place = asks.into_iter().find(|p| !super::scene::is_library(p) && p.function != "<module>");
+    let by = place.map_or_else(String::new, |place| format!("; {} asks for them", called(&place)));
+    let mut holder = scene.holder(first, place);
+    holder.path = Some("logging.root.manager.loggerDict".into());
+    (holder.bytes, holder.objects) = (bytes, loggers.len() as u64);
+    Some(Known {
+        rule: "logging",
+        sentence: format!(
+            "{}, each with a name of its own such as {}, are kept by logging for ever: {bytes}{by}",
+            count(loggers.len() as u64, "logger"),
+            name_of(scene, first)
+        ),
+        cure: "name loggers after modules, and put what changes into the message".into(),
+        holder,
+    })
+}

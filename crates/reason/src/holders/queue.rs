@@ -1,0 +1,99 @@
+//! Rule: a queue that fills faster than it is emptied, and what its consumer is doing.
+
+use super::scene::Scene;
+use super::{Known, Rule};
+use crate::analyses::origin::at;
+use crate::wording::count;
+use memwhy_model::{ObjectId, SourcePlace};
+
+/// Types of queues, as their modules name them.
+const QUEUES: [&str; 11] = [
+    "queue.Queue",
+    "queue.LifoQueue",
+    "queue.PriorityQueue",
+    "Queue.Queue",
+    "Queue.LifoQueue",
+    "Queue.PriorityQueue",
+    "_queue.SimpleQueue",
+    "asyncio.queues.Queue",
+    "asyncio.queues.LifoQueue",
+    "asyncio.queues.PriorityQueue",
+    "multiprocessing.queues.Queue",
+];
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Queue;
+
+impl Rule for Queue {
+    fn id(&self) -> &'static str {
+        "queue"
+    }
+
+    fn find(&self, scene: &Scene<'_>) -> Vec<Known> {
+        let named = |id: ObjectId| {
+            // Of the old style in 2.7: then only its attributes tell.
+            let text = || scene.preview(id, 60).unwrap_or_default();
+            QUEUES.contains(&scene.kind(id))
+                || (scene.kind(id) == "instance" && text().contains("Queue."))
+        };
+        let queues = scene.heavy().iter().copied().filter(|id| named(*id));
+        queues.filter_map(|queue| known(scene, queue)).collect()
+    }
+}
+
+fn known(scene: &Scene<'_>, queue: ObjectId) -> Option<Known> {
+    let dict = scene.first_of(queue, &["dict"]);
+    let items = scene
+        .first_of(queue, &["collections.deque", "list"])
+        .or_else(|| scene.first_of(dict?, &["collections.deque", "list"]))?;
+    let consumer = consumer(scene, queue);
+    let path = scene.path(queue);
+    let (place, doing) = match &consumer {
+        Some((function, place, thread)) => (
+            Some(*place),
+            format!("; {function}, which uses it, is at {} now, in thread {thread}", at(place)),
+        ),
+        None => (None, String::new()),
+    };
+    let holder = scene.holder(queue, place);
+    Some(Known {
+        rule: "queue",
+        sentence: format!(
+            "{path} holds {}, {}{doing}",
+            count(scene.len(items), "item"),
+            holder.bytes
+        ),
+        cure: format!(
+            "give {path} a maxsize, and see what its consumer waits for: memwhy stacks {}",
+            scene.ask.about.target()
+        ),
+        holder,
+    })
+}
+
+/// A function that a thread is in and that has the queue: as a variable, or under its name.
+fn consumer<'c>(scene: &Scene<'c>, queue: ObjectId) -> Option<(String, SourcePlace<'c>, u32)> {
+    let addr = scene.heap.addr(queue);
+    let users = scene.name_of(queue).map(|name| scene.users(name)).unwrap_or_default();
+    let mut best: Option<(bool, String, SourcePlace<'c>, u32)> = None;
+    for thread in &scene.ask.case().threads {
+        for frame in &thread.frames {
+            let holds = frame.locals.iter().any(|local| local.value == addr);
+            let named =
+                users.iter().any(|user| frame.file == user.file && frame.function == user.function);
+            if frame.function == "<module>" || !(holds || named) {
+                continue;
+            }
+            let place =
+                SourcePlace { file: &frame.file, function: &frame.function, line: frame.line };
+            // A method of the queue itself has it too; who called that tells more.
+            let own = super::scene::is_library(&place);
+            let better = best.as_ref().is_none_or(|(known_own, ..)| *known_own && !own);
+            if better {
+                best = Some((own, format!("{}()", frame.function), place, thread.tid));
+            }
+        }
+    }
+    best.map(|(_, function, place, tid)| (function, place, tid))
+}
