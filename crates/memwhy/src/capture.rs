@@ -3,6 +3,7 @@
 //! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
 
 use crate::absent;
+use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
@@ -12,6 +13,7 @@ use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::locks::{self, Sleep};
 use memwhy_native::{Image, Images};
 use memwhy_python::Python;
+use memwhy_python::find;
 use memwhy_store::ReadError;
 use memwhy_target::core_file::write::{Existing, WriteError, Written};
 use memwhy_target::live::capture::{Clock, LOOK};
@@ -59,9 +61,18 @@ impl Default for Options {
 pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let process = Process::open(pid)?;
     let mut clock = Clock::new();
-    let skip = free_chunks(&process);
+    let running = look_around(&process);
+    let skip = running.as_ref().and_then(|(view, images)| free_chunks(view, images));
+    // Who cannot be read now will be refused with a reason later.
+    let python = running.as_ref().and_then(|(view, images)| {
+        find::find(view, images, &mut Problems::default()).ok().map(|python| (view, python))
+    });
+    let python = python.as_ref().map(|(view, python)| (*view, python));
+    let (threads, samples) = samples::look(&process, python, options.look);
     let look = clock.lap("look around");
-    let mut taken = memwhy_target::capture(&process, options.pause, options.max_pause, &skip)?;
+    let (pause, patience) = (options.pause, options.max_pause);
+    let skip = skip.unwrap_or_default();
+    let mut taken = memwhy_target::capture(&process, pause, patience, threads, &skip)?;
     taken.timings.insert(0, look);
     for thread in &mut taken.threads {
         if let Some(Sleep::File { descriptor }) = thread.registers.and_then(|r| locks::sleep(&r)) {
@@ -70,6 +81,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     }
     let mut case = observe(taken, about(&process), options);
     absent::look_for(&process, &mut case);
+    samples.join(&mut case.threads);
     Ok(case)
 }
 
@@ -225,18 +237,20 @@ pub fn from_proc(pid: u32) -> Result<Case, OpenError> {
     Ok(Case { about, accounting, mappings, threads, problems, ..Case::default() })
 }
 
+/// The running process: where its images are.
+fn look_around(process: &Process) -> Option<(View, Images)> {
+    let maps = process.maps().ok()?;
+    let pages = pages::present(process, &maps).ok()?;
+    let view = View::live(process.clone(), maps, pages);
+    let images = Images::of(&view);
+    Some((view, images))
+}
+
 /// Walks malloc on the running process to learn which memory need not be copied: what is free
 /// need not be stopped for. Whatever goes wrong here is of no account; it is checked in the stop.
-fn free_chunks(process: &Process) -> glibc::FreeChunks {
-    let looked = || {
-        let maps = process.maps().ok()?;
-        let pages = pages::present(process, &maps).ok()?;
-        let view = View::live(process.clone(), maps, pages);
-        let images = Images::of(&view);
-        let libc: &Image = glibc::libc(&images)?;
-        Some(Glibc::skippable(&view, libc))
-    };
-    looked().unwrap_or_default()
+fn free_chunks(view: &View, images: &Images) -> Option<glibc::FreeChunks> {
+    let libc: &Image = glibc::libc(images)?;
+    Some(Glibc::skippable(view, libc))
 }
 
 pub(crate) fn about(process: &Process) -> About {

@@ -12,6 +12,7 @@ mod absent;
 mod capture;
 pub mod commands;
 mod look;
+mod samples;
 mod sources;
 mod threads;
 

@@ -1,15 +1,22 @@
 //! Which ELF images does the process have loaded, and where are their symbols?
 
+use flate2::read::ZlibDecoder;
 use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Mapping, View};
 use object::elf::{PF_W, PT_LOAD, STT_FUNC, STT_GNU_IFUNC};
 use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol, ReadCache, SymbolKind};
+use object::{
+    CompressionFormat, Endianness, Object as _, ObjectSection as _, ObjectSymbol, ReadCache,
+    SymbolKind,
+};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+
+/// No section that we read is larger, uncompressed.
+const LARGEST_SECTION: usize = 1 << 30;
 
 /// One loaded ELF file.
 #[derive(Clone, Debug)]
@@ -202,7 +209,27 @@ impl Image {
     /// The bytes of a section in the file.
     #[must_use]
     pub fn section_bytes(&self, name: &str) -> Option<Vec<u8>> {
-        self.with_elf(|elf| Some(elf.section_by_name(name)?.data().ok()?.to_vec()))
+        self.with_elf(|elf| {
+            let stored = elf.section_by_name(name)?.compressed_data().ok()?;
+            let size = usize::try_from(stored.uncompressed_size).ok()?;
+            if size > LARGEST_SECTION {
+                return None;
+            }
+            let mut bytes = Vec::new();
+            match stored.format {
+                CompressionFormat::None => bytes.extend_from_slice(stored.data),
+                // Distributions compress debug information.
+                CompressionFormat::Zlib => {
+                    let inflated = ZlibDecoder::new(stored.data).take(stored.uncompressed_size);
+                    { inflated }.read_to_end(&mut bytes).ok()?;
+                }
+                CompressionFormat::Zstandard => {
+                    bytes = zstd::bulk::decompress(stored.data, size).ok()?;
+                }
+                _ => return None,
+            }
+            (bytes.len() == size).then_some(bytes)
+        })
     }
 
     /// Every function that the file names, with the address there and the size that it states.

@@ -7,12 +7,14 @@ use crate::layout::tables::interpreter_frame::{Instruction, InterpreterFrame};
 use crate::layout::tables::thread_state::CurrentFrame;
 use crate::layout::{Layouts, Ptr};
 use crate::runtime::walk_list;
-use memwhy_model::{Addr, Frame, Local, ProblemKind, Problems};
+use memwhy_model::{Addr, Frame, Local, Place, ProblemKind, Problems};
 use memwhy_target::{Fault, Memory, MemoryExt};
 use std::fmt;
 
 /// `_PyCodeArray`: its length, then the pointers.
 const CODE_ARRAY_ENTRIES: u64 = 8;
+/// Entries into the interpreter before the innermost frame: one, while a call begins or ends.
+const MOST_ENTRIES: usize = 4;
 /// Frames of one of the interpreter's loops; the limit of recursion is far below.
 const MOST_IN_ONE_LOOP: usize = 1 << 20;
 
@@ -91,6 +93,22 @@ impl<'a> Stacks<'a> {
             }
         }
         Stack { frames, loops: loops.done() }
+    }
+
+    /// Where a thread is, if it is in Python code.
+    pub fn innermost_place(&mut self, thread: Addr) -> Option<Place> {
+        let mut at = self.innermost(thread).ok()??;
+        for _ in 0..MOST_ENTRIES {
+            if let Link::Frame(frame) = self.link(at).ok()? {
+                return Some(Place {
+                    function: frame.function,
+                    file: frame.file,
+                    line: frame.line,
+                });
+            }
+            at = self.layouts.interpreter_frame?.previous.read(self.memory, at).ok()??;
+        }
+        None
     }
 
     /// The code objects that were read.

@@ -26,7 +26,7 @@ impl Snap {
             // Before the process is stopped for nothing.
             return Err(WriteError::Exists(path).into());
         }
-        let (case, failure) = self.target.observe()?;
+        let (case, failure) = self.target.observe_all(self.values)?;
         if let Some(failure) = failure {
             return Err(failure);
         }

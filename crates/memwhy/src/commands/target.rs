@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output::ColorChoice;
-use crate::{CoreFiles, OpenError, Options};
+use crate::{CoreFiles, NativeDetail, OpenError, Options};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
@@ -102,6 +102,13 @@ impl Target {
     /// failure that the command ends with.
     pub(super) fn observe(&self) -> Result<(Case, Option<Failure>), Failure> {
         self.observe_by(crate::capture, Options::default())
+    }
+
+    /// Observes the target with all that a snapshot keeps: what threads look like, too.
+    pub(super) fn observe_all(&self, values: bool) -> Result<(Case, Option<Failure>), Failure> {
+        let native = NativeDetail::Lines;
+        let wanted = Options { native, previews: values, ..Options::default() };
+        self.observe_by(crate::capture, wanted)
     }
 
     /// Observes the threads of a target that has to be a Python process, and of a running one

@@ -7,10 +7,14 @@
 
 use super::Hypothesis;
 use crate::{Ask, Finding, Standing, wording};
-use memwhy_model::{Bytes, ThreadFacts, ThreadState, Trust, Untold};
+use memwhy_model::{Bytes, Place, ThreadFacts, ThreadState, Trust, Untold};
 
 /// Together, threads that use less of a CPU than this wake up now and then and wait.
 const AT_WORK: f64 = 0.5;
+/// From this share of a CPU on one thread is at work.
+const THREAD_AT_WORK: f64 = 0.1;
+/// Places named of one thread.
+const PLACES: usize = 3;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -57,27 +61,47 @@ impl Hypothesis for Busy {
         }
         finding.standing = Standing::Holds;
         for thread in at_work.iter().take(3) {
-            let doing = match thread.frames.first() {
-                Some(frame) => match frame.line {
-                    Some(line) => format!("in {}() at {}:{line}", frame.function, frame.file),
-                    None => format!("in {}() of {}", frame.function, frame.file),
-                },
-                None => "outside of Python".into(),
-            };
-            let gc = if thread.state == ThreadState::Gc { ", collecting garbage" } else { "" };
             finding.saw(
                 Trust::Target,
                 format!(
-                    "thread {} ({}) used {} of a CPU while looked at for 50 ms, then was \
-                     {doing}{gc}",
+                    "thread {} ({}) used {} of a CPU while looked at for 50 ms, {}",
                     thread.tid,
                     thread.name,
-                    percent(thread.cpu_share)
+                    percent(thread.cpu_share),
+                    doing(thread)
                 ),
-                format!("memwhy stacks {}", ask.about.target()),
+                format!("memwhy stacks {} --thread {}", ask.about.target(), thread.tid),
             );
         }
         finding
+    }
+}
+
+/// Where a thread at work was: as often as it was looked at, or when it was stopped.
+fn doing(thread: &ThreadFacts) -> String {
+    let gc = if thread.state == ThreadState::Gc { ", collecting garbage" } else { "" };
+    let looks: u32 = thread.seen.iter().map(|(_, times)| times).sum();
+    if looks > 0 {
+        let places = thread.seen.iter().take(PLACES);
+        let places: Vec<String> =
+            places.map(|(place, times)| format!("{times} times {}", at(place))).collect();
+        let looks = wording::count(looks.into(), "look");
+        return format!("in {looks} (a hint, not a profile) {}{gc}", places.join(", "));
+    }
+    match thread.frames.first() {
+        Some(frame) => {
+            let (function, file) = (frame.function.clone(), frame.file.clone());
+            format!("then was {}{gc}", at(&Place { function, file, line: frame.line }))
+        }
+        None => format!("then was outside of Python{gc}"),
+    }
+}
+
+fn at(place: &Place) -> String {
+    let Place { function, file, line } = place;
+    match line {
+        Some(line) => format!("in {function}() at {file}:{line}"),
+        None => format!("in {function}() of {file}"),
     }
 }
 
@@ -85,18 +109,17 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
+/// Whether a thread had enough of a CPU, or would have had, to be called at work. What it did when
+/// it was stopped does not tell: threads that share the GIL wait for it most of the time.
 fn works(thread: &ThreadFacts) -> bool {
-    match thread.state {
-        ThreadState::Running | ThreadState::Gc => true,
-        ThreadState::Idle | ThreadState::WaitingGil | ThreadState::WaitingLock => false,
-    }
+    thread.state == ThreadState::Gc || thread.cpu_share + thread.cpu_wait >= THREAD_AT_WORK
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Busy, Hypothesis};
     use crate::{Ask, Finding, Standing};
-    use memwhy_model::{Bytes, Case, ThreadFacts, ThreadState};
+    use memwhy_model::{Bytes, Case, Place, ThreadFacts, ThreadState};
 
     fn judge(shares: &[f64]) -> Finding {
         let thread = |share: &f64| ThreadFacts {
@@ -128,6 +151,19 @@ mod tests {
         let finding = Busy.judge(&Ask::new(&case));
         assert_eq!(finding.standing, Standing::Holds);
         assert!(finding.summary.ends_with("13% of a CPU and waiting 80% of the time for one"));
+    }
+
+    #[test]
+    fn what_is_hot_is_told_by_a_few_looks_and_called_so() {
+        let place = |line| Place { function: "spin".into(), file: "a.py".into(), line: Some(line) };
+        let mut thread = ThreadFacts { cpu_share: 0.9, ..ThreadFacts::default() };
+        thread.seen = vec![(place(3), 6), (place(4), 2)];
+        let case = Case { threads: vec![thread], ..Case::default() };
+        let finding = Busy.judge(&Ask::new(&case));
+        let saw = &finding.evidence[0].saw;
+        let told = "in 8 looks (a hint, not a profile) 6 times in spin() at a.py:3, 2 times in \
+                    spin() at a.py:4";
+        assert!(saw.ends_with(told), "{saw}");
     }
 
     #[test]

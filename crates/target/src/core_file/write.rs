@@ -116,7 +116,8 @@ pub fn write(
     let draft = Draft::begin(path)?;
     let mut registers = Vec::new();
     let look = |freeze: &Freeze| registers.extend(freeze.stopped().map(registers_of));
-    let taken = capture_with(process, Pause::Stop, patience, &Everything, look)
+    let threads = process.threads(Duration::ZERO);
+    let taken = capture_with(process, Pause::Stop, patience, threads, &Everything, look)
         .map_err(WriteError::Open)?;
     let about = About { moment: taken.moment, ..about.clone() };
     let notes = notes(process, &about, &taken, &registers)?;

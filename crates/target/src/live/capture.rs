@@ -50,7 +50,7 @@ pub struct Capture {
     pub timings: Vec<Timing>,
 }
 
-/// Copies a process.
+/// Copies a process, of which `threads` were seen a moment ago.
 ///
 /// # Errors
 /// Without permission, without memory for the copy, or when the process goes away.
@@ -58,9 +58,10 @@ pub fn capture(
     process: &Process,
     pause: Pause,
     patience: Duration,
+    threads: Vec<Thread>,
     skip: &dyn Skip,
 ) -> Result<Capture, OpenError> {
-    capture_with(process, pause, patience, skip, |_| {})
+    capture_with(process, pause, patience, threads, skip, |_| {})
 }
 
 /// The same; `look` sees the threads while they stand still.
@@ -68,6 +69,7 @@ pub(crate) fn capture_with(
     process: &Process,
     pause: Pause,
     patience: Duration,
+    mut threads: Vec<Thread>,
     skip: &dyn Skip,
     look: impl FnOnce(&Freeze),
 ) -> Result<Capture, OpenError> {
@@ -76,7 +78,6 @@ pub(crate) fn capture_with(
     let mut timings = Vec::new();
     let mut clock = Clock::new();
 
-    let mut threads = process.threads(LOOK);
     let mut ready = Slabs::default();
     let maps = process.maps().map_err(failed)?;
     let pages = pages::present(process, &maps).map_err(failed)?;

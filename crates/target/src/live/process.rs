@@ -230,11 +230,17 @@ impl Process {
     /// Its threads, looked at for as long as `look`, to tell who is at work.
     #[must_use]
     pub fn threads(&self, look: Duration) -> Vec<Thread> {
+        self.threads_while(|| std::thread::sleep(look))
+    }
+
+    /// Its threads, with the CPU time they used while `looking` ran.
+    #[must_use]
+    pub fn threads_while(&self, looking: impl FnOnce()) -> Vec<Thread> {
         let dir = |tid: u32| self.path("task").join(tid.to_string());
         let started = Instant::now();
         let before: Vec<(u32, [u64; 2])> =
             self.tids().into_iter().map(|tid| (tid, cpu_times(&dir(tid)))).collect();
-        std::thread::sleep(look);
+        looking();
         let passed = started.elapsed().as_secs_f64();
         // The scheduler's clock is nobody's else: we are running now, so our own mark is its now.
         let clock = last_run_ms(Path::new("/proc/thread-self"));
