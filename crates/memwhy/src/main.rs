@@ -9,6 +9,9 @@ fn main() -> ExitCode {
     // The only place where a panic of ours is caught: the target has been let go by then (a drop
     // during unwinding does it), and the user gets a sentence instead of a backtrace.
     std::panic::set_hook(Box::new(|panic| {
+        if memwhy_store::decoding() {
+            return;
+        }
         eprintln!("memwhy {}: this is a bug of memwhy: {panic}", env!("CARGO_PKG_VERSION"));
         eprintln!("please report it with the command line; the process you looked at is unharmed");
     }));

@@ -17,9 +17,9 @@ use std::time::Duration;
 /// `nobody`.
 const ANOTHER_UID: u32 = 65534;
 
-const COMMANDS: [&str; 11] = [
-    "explain", "ps", "doctor", "stacks", "heap", "garbage", "malloc", "maps", "snap", "core",
-    "demo",
+const COMMANDS: [&str; 13] = [
+    "explain", "ps", "doctor", "stacks", "heap", "garbage", "malloc", "maps", "snap", "diff",
+    "watch", "core", "demo",
 ];
 
 fn one_python() -> Option<&'static Interpreter> {

@@ -360,8 +360,21 @@ pub struct GlibcFacts {
     pub pins: PinFacts,
     /// Sizes of chunks in use, largest sums first: (chunk size, count).
     pub in_use_by_size: Vec<(u64, u64)>,
+    /// All chunks in use, by powers of two of their size, ascending.
+    pub in_use_by_class: Vec<ChunkClass>,
     /// Free chunks of 128 KiB and more that a lower mmap threshold would have returned.
     pub large_free: Bytes,
+}
+
+/// Chunks in use of a size from one power of two up to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkClass {
+    /// The least size, a power of two.
+    pub from: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// Their sizes, headers included.
+    pub bytes: Bytes,
 }
 
 /// The nine fields of `struct mallinfo2`.

@@ -8,10 +8,14 @@ use crate::{HeapGraph, ObjectId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Characters of previews: in the middle of a line, and of one object on a screen. A snapshot has
+/// those, so that it shows what the process showed.
+pub const PREVIEW_BUDGETS: [usize; 2] = [80, 200];
+
 /// Reads single objects of a case.
 pub trait Details: fmt::Debug + Send + Sync {
-    /// What `repr()` would begin with, made without running code, in about `budget` characters;
-    /// `None` where the object cannot be read or its value was left out of a snapshot.
+    /// What `repr()` would begin with, made without running code, in about `budget` characters, one
+    /// of [`PREVIEW_BUDGETS`]; `None` where the object cannot be read or its value was left out of a snapshot.
     fn preview(&self, heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String>;
 
     /// How the object refers to each entry of [`HeapGraph::references`], in that order. Empty where

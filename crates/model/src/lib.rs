@@ -34,12 +34,12 @@ pub mod trust;
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
-    About, ArenaFacts, Case, CgroupFacts, GcDebug, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
-    MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts,
-    PythonAbout, TargetKind, Timing, Untold,
+    About, ArenaFacts, Case, CgroupFacts, ChunkClass, GcDebug, GcFacts, GlibcFacts, Mallinfo,
+    MallocFacts, MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass,
+    PymallocFacts, PythonAbout, TargetKind, Timing, Untold,
 };
 pub use closeups::Closeups;
-pub use details::{Details, Label};
+pub use details::{Details, Label, PREVIEW_BUDGETS};
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
 };

@@ -10,51 +10,38 @@ use serde::{Deserialize, Serialize};
 
 /// Who a byte belongs to. The ids are stable: scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 #[repr(u8)]
 pub enum Owner {
     /// Live Python objects and the buffers they hold directly.
-    #[serde(rename = "python.objects")]
     PythonObjects,
     /// Objects that only unreachable cycles hold.
-    #[serde(rename = "python.garbage")]
     PythonGarbage,
     /// Objects alive by a reference count that nothing accounts for.
-    #[serde(rename = "python.orphans")]
     PythonOrphans,
     /// Structures of the interpreter, raw blocks, headers of pools.
-    #[serde(rename = "python.runtime")]
     PythonRuntime,
     /// Free blocks, free pools and never used pools of pymalloc.
-    #[serde(rename = "pymalloc.free")]
     PymallocFree,
     /// Free blocks, free pages and free slices of CPython's mimalloc.
     MimallocFree,
     /// malloc chunks in use that no Python object holds.
-    #[serde(rename = "malloc.native")]
     MallocNative,
     /// Freed chunks that malloc keeps.
-    #[serde(rename = "malloc.free")]
     MallocFree,
     /// Chunk headers, arena headers, slack at the ends of chunks.
-    #[serde(rename = "malloc.overhead")]
     MallocOverhead,
     /// The heap of an allocator that is recognised but not walked.
-    #[serde(rename = "allocator.other")]
     OtherAllocator,
     /// Stacks of threads, with their thread-local storage.
-    #[serde(rename = "stack.native")]
     StackNative,
     /// Pages of files as they are on disk.
-    #[serde(rename = "file.clean")]
     FileClean,
     /// Pages of private file mappings that the process has changed.
-    #[serde(rename = "file.dirty")]
     FileDirty,
     /// Shared memory: tmpfs, shared anonymous mappings.
-    #[serde(rename = "shmem")]
     Shmem,
     /// Anonymous memory that no allocator is known to have made.
-    #[serde(rename = "anon.other")]
     AnonOther,
 }
 
@@ -104,6 +91,21 @@ impl Owner {
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
+    }
+}
+
+impl From<Owner> for &'static str {
+    fn from(owner: Owner) -> Self {
+        owner.id()
+    }
+}
+
+impl TryFrom<String> for Owner {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|owner| owner.id() == id);
+        known.ok_or_else(|| format!("there is no owner {id}"))
     }
 }
 

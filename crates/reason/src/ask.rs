@@ -12,6 +12,7 @@ use std::rc::Rc;
 /// A case, with the answers of analyses kept. It reads like the case itself.
 pub struct Ask<'a> {
     case: &'a Case,
+    before: Option<&'a Case>,
     answers: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
 }
 
@@ -19,7 +20,19 @@ impl<'a> Ask<'a> {
     /// Nothing is computed yet.
     #[must_use]
     pub fn new(case: &'a Case) -> Self {
-        Self { case, answers: RefCell::default() }
+        Self { case, before: None, answers: RefCell::default() }
+    }
+
+    /// The same, where an earlier case is known: of this process, or of another one like it.
+    #[must_use]
+    pub fn since(before: &'a Case, case: &'a Case) -> Self {
+        Self { case, before: Some(before), answers: RefCell::default() }
+    }
+
+    /// The earlier case, if one is known.
+    #[must_use]
+    pub const fn before(&self) -> Option<&'a Case> {
+        self.before
     }
 
     /// The case, for as long as it lives and not only as long as this.

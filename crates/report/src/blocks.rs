@@ -206,7 +206,7 @@ fn width(text: &str) -> usize {
 }
 
 /// Without control characters.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

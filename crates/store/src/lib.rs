@@ -15,6 +15,7 @@
 
 mod error;
 mod groups;
+mod guard;
 mod manifest;
 mod read;
 pub mod redact;
@@ -25,6 +26,7 @@ mod tables;
 mod write;
 
 pub use error::{ReadError, WriteError};
+pub use guard::decoding;
 pub use manifest::{FORMAT_VERSION, Values};
 pub use read::open;
 pub use write::{Written, write};

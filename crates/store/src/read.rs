@@ -1,6 +1,6 @@
 //! How does a folder become a case again, whoever made it?
 
-use crate::manifest::{CASE, Manifest, Values};
+use crate::manifest::{CASE, Manifest};
 use crate::stored::Stored;
 use crate::tables::{captured, edges, names, objects, previews, roots, types};
 use crate::write::{CaseFile, HeapFacts};
@@ -57,10 +57,7 @@ fn read_heap(
         return Err(ReadError::new(types::NAME, "its sums are not those of the objects"));
     }
     let names = names::open(path, manifest)?;
-    let previews = match manifest.values {
-        Values::LeftOut => None,
-        Values::Kept => Some(previews::open(path, manifest)?),
-    };
+    let previews = previews::open(path, manifest)?;
     let captured = captured::open(path, manifest)?;
     Ok((heap, Stored::new(edges, names, captured, previews)))
 }

@@ -1,11 +1,54 @@
 //! Which words of a program go into a snapshot, and which are what it works on?
 //!
 //! Without `--values` a snapshot has the program's structure: names of types, modules, attributes,
-//! variables, functions and files. It has nothing of what the program computes with: no preview of
-//! any object, and of the keys of dicts only those that look like a word that a programmer wrote.
-//! The rule of [`keeps_key`] is all there is to it, and `docs/snapshot.md` states it.
+//! variables, functions and files, and previews of classes, functions, modules and code, which are
+//! made of such names. It has nothing of what the program computes with: no preview of any other
+//! object, and of the keys of dicts only those that look like a word that a programmer wrote. The
+//! rules of [`keeps_key`] and [`Program`] are all there is to it, and `docs/snapshot.md` states them.
 
 use crate::Values;
+use memwhy_model::{Addr, HeapGraph, ObjectId};
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Types whose objects are the program itself: their `repr` has names and addresses.
+const PROGRAM: [&str; 8] = [
+    "builtins.function",
+    "builtins.builtin_function_or_method",
+    "builtins.module",
+    "builtins.code",
+    "builtins.method_descriptor",
+    "builtins.wrapper_descriptor",
+    "builtins.getset_descriptor",
+    "builtins.member_descriptor",
+];
+
+/// Which objects of a heap are the program itself, not what it works on.
+#[derive(Debug)]
+pub struct Program {
+    /// For each type whether its objects are.
+    types: Vec<bool>,
+    /// Classes, whatever their metaclass.
+    classes: HashSet<Addr>,
+}
+
+impl Program {
+    /// Looks at the types of a heap.
+    #[must_use]
+    pub fn of(heap: &HeapGraph) -> Self {
+        Self {
+            types: heap.types().iter().map(|ty| PROGRAM.contains(&ty.name.as_str())).collect(),
+            classes: heap.types().iter().map(|ty| ty.addr).collect(),
+        }
+    }
+
+    /// Whether an object is one of them.
+    #[must_use]
+    pub fn has(&self, heap: &HeapGraph, object: ObjectId) -> bool {
+        let ty = heap.type_of(object).0 as usize;
+        self.types.get(ty) == Some(&true) || self.classes.contains(&heap.addr(object))
+    }
+}
 
 /// A key of that length is no longer a word that somebody wrote down as a name.
 const LONGEST_WORD: usize = 40;
@@ -42,10 +85,43 @@ fn is_word(text: &str) -> bool {
     begins && letters && !digits && text.len() <= LONGEST_WORD
 }
 
+/// `case.json` of a case, without what local variables look like.
+pub(crate) fn without_previews(mut case: Value) -> Value {
+    let threads = case.get_mut("threads").and_then(Value::as_array_mut);
+    for thread in threads.into_iter().flatten() {
+        let frames = thread.get_mut("frames").and_then(Value::as_array_mut);
+        for frame in frames.into_iter().flatten() {
+            let locals = frame.get_mut("locals").and_then(Value::as_array_mut);
+            for local in locals.into_iter().flatten() {
+                if let Some(preview) = local.get_mut("preview") {
+                    preview.take();
+                }
+            }
+        }
+    }
+    case
+}
+
 #[cfg(test)]
 mod tests {
-    use super::keeps_key;
+    use super::{keeps_key, without_previews};
     use crate::Values;
+    use memwhy_model::{Case, Frame, Local, ThreadFacts};
+
+    #[test]
+    fn what_a_local_variable_looks_like_is_left_out() {
+        let secret =
+            Local { name: "token".into(), preview: Some("'sk-1'".into()), ..Local::default() };
+        let frame = Frame { locals: vec![secret], ..Frame::default() };
+        let thread = ThreadFacts { frames: vec![frame], ..ThreadFacts::default() };
+        let case = Case { threads: vec![thread], ..Case::default() };
+        let written = serde_json::to_value(&case).expect("written");
+        assert!(written.to_string().contains("sk-1"));
+        let redacted = without_previews(written);
+        assert!(!redacted.to_string().contains("sk-1"));
+        let read: Case = serde_json::from_value(redacted).expect("a case still");
+        assert_eq!(read.threads[0].frames[0].locals[0].name, "token");
+    }
 
     #[test]
     fn a_word_of_the_program_is_kept_and_what_it_works_on_is_not() {

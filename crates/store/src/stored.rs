@@ -7,7 +7,7 @@ use crate::groups::Groups;
 use crate::table::TableReader;
 use crate::tables::edges::Way;
 use crate::tables::names;
-use memwhy_model::{Details, HeapGraph, Label, ObjectId};
+use memwhy_model::{Details, HeapGraph, Label, ObjectId, PREVIEW_BUDGETS};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -19,7 +19,15 @@ pub(crate) struct Stored {
     names: TableReader,
     words: OnceLock<Vec<Box<str>>>,
     captured: Groups<ByObject<i32>>,
-    previews: Option<Groups<ByObject<Box<str>>>>,
+    previews: Groups<ByObject<Preview>>,
+}
+
+/// What an object looks like.
+#[derive(Clone, Debug)]
+struct Preview {
+    long: Box<str>,
+    /// Where it is not the same.
+    short: Option<Box<str>>,
 }
 
 /// What some objects have, ascending by object.
@@ -37,7 +45,7 @@ impl Stored {
         edges: TableReader,
         names: TableReader,
         captured: TableReader,
-        previews: Option<TableReader>,
+        previews: TableReader,
     ) -> Self {
         Self {
             ways: Groups::new(edges, &["way", "name_id", "number"], |rows, ways| {
@@ -56,12 +64,12 @@ impl Stored {
                 captured.extend(rows.ints(0)?.iter().copied().zip(rows.ints(1)?.iter().copied()));
                 Ok(())
             }),
-            previews: previews.map(|table| {
-                Groups::new(table, &["oid", "preview"], |rows, previews: &mut Vec<_>| {
-                    let texts = rows.texts(1)?.iter().map(|text| text.unwrap_or_default().into());
-                    previews.extend(rows.ints(0)?.iter().copied().zip(texts));
-                    Ok(())
-                })
+            previews: Groups::new(previews, &["oid", "preview", "short"], |rows, previews| {
+                let short = rows.texts(2)?.iter().map(|text| text.map(Into::into));
+                let long = rows.texts(1)?.iter().map(|text| text.unwrap_or_default().into());
+                let both = long.zip(short).map(|(long, short)| Preview { long, short });
+                previews.extend(rows.ints(0)?.iter().copied().zip(both));
+                Ok(())
             }),
         }
     }
@@ -111,9 +119,10 @@ impl Stored {
 
 impl Details for Stored {
     fn preview(&self, _heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
-        let previews = self.previews.as_ref()?;
-        let text = previews.of(i32::try_from(object.0).ok()?).pop()?;
-        Some(text.chars().take(budget).collect())
+        let Preview { long, short } = self.previews.of(i32::try_from(object.0).ok()?).pop()?;
+        let [_, longest] = PREVIEW_BUDGETS;
+        let text = if budget < longest { short.unwrap_or(long) } else { long };
+        Some(text.into())
     }
 
     fn labels(&self, heap: &HeapGraph, object: ObjectId) -> Vec<Label> {

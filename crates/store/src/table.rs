@@ -1,5 +1,6 @@
 //! How is one table written, row by row, and read without believing it?
 
+use crate::guard::guarded;
 use crate::manifest::{FileFacts, Manifest, Summed};
 use crate::{ReadError, WriteError};
 use arrow_array::cast::AsArray;
@@ -29,6 +30,9 @@ pub(crate) const BATCH: usize = 1 << 16;
 
 /// Only its owner may read what is written: it tells of a program's memory.
 const MODE: u32 = 0o600;
+
+/// What is said of a table that the library cannot make sense of, nor say why.
+const NONSENSE: &str = "it is not a table that can be decoded";
 
 /// A column with its name, and whether it may be empty.
 pub(crate) type Column = (&'static str, ArrayRef, bool);
@@ -147,7 +151,8 @@ impl TableReader {
     ) -> Result<Self, ReadError> {
         let file = manifest.open(folder, name)?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&file, options)
+        let metadata = guarded(|| ArrowReaderMetadata::load(&file, options))
+            .ok_or_else(|| ReadError::new(name, NONSENSE))?
             .map_err(|error| ReadError::new(name, error))?;
         let mut starts = vec![0u64];
         let mut rows = 0u64;
@@ -210,10 +215,16 @@ impl TableReader {
         if let Some(group) = group {
             builder = builder.with_row_groups(vec![group]);
         }
-        let reader = builder.build().map_err(|error| self.broken(error))?;
-        Ok(reader.map(move |batch| {
-            let batch = batch.map_err(|error| ReadError::new(name, error))?;
-            Ok(Rows { name, batch, places: places.clone() })
+        let reader = guarded(|| builder.build()).ok_or_else(|| self.broken(NONSENSE))?;
+        let mut reader = Some(reader.map_err(|error| self.broken(error))?);
+        Ok(std::iter::from_fn(move || {
+            let Some(next) = guarded(|| reader.as_mut().and_then(Iterator::next)) else {
+                // Not to be asked again.
+                reader = None;
+                return Some(Err(ReadError::new(name, NONSENSE)));
+            };
+            let batch = next?.map_err(|error| ReadError::new(name, error));
+            Some(batch.map(|batch| Rows { name, batch, places: places.clone() }))
         }))
     }
 

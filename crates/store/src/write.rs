@@ -3,7 +3,7 @@
 use crate::manifest::{CASE, FileFacts, MANIFEST, Manifest, Summed, Values};
 use crate::table::create;
 use crate::tables::{captured, edges, names, objects, previews, roots, types, views};
-use crate::{FORMAT_VERSION, WriteError};
+use crate::{FORMAT_VERSION, WriteError, redact};
 use memwhy_model::{Case, HeapGraph};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
@@ -98,7 +98,7 @@ fn fill(folder: &Path, case: &Case, values: Values) -> Result<Written, WriteErro
     if i32::try_from(heap.len()).is_err() {
         return Err(WriteError::TooLarge(heap.len()));
     }
-    let mut files = vec![write_case(folder, case)?];
+    let mut files = vec![write_case(folder, case, values)?];
     files.push(types::write(folder, heap)?);
     files.push(objects::write(folder, heap)?);
     files.push(roots::write(folder, heap)?);
@@ -106,9 +106,7 @@ fn fill(folder: &Path, case: &Case, values: Values) -> Result<Written, WriteErro
     files.push(edges::write(folder, heap, details, values, &mut words)?);
     files.push(captured::write(folder, heap, details, &mut words)?);
     files.push(words.write(folder)?);
-    if let (Values::Kept, Some(details)) = (values, details) {
-        files.push(previews::write(folder, heap, details)?);
-    }
+    files.push(previews::write(folder, heap, details, values)?);
     files.append(&mut views::write(folder, case)?);
     let (objects, references) = (heap.len() as u64, heap.edge_count() as u64);
     let bytes = files.iter().map(|file| file.bytes).sum();
@@ -120,8 +118,14 @@ fn fill(folder: &Path, case: &Case, values: Values) -> Result<Written, WriteErro
     Ok(Written { objects, references, bytes })
 }
 
-fn write_case(folder: &Path, case: &Case) -> Result<FileFacts, WriteError> {
+fn write_case(folder: &Path, case: &Case, values: Values) -> Result<FileFacts, WriteError> {
     let heap = case.heap.as_ref().map(|heap| HeapFacts { complete: heap.complete() });
+    let path = folder.join(CASE);
+    let case = serde_json::to_value(case).map_err(|error| WriteError::io(&path)(error.into()))?;
+    let case = match values {
+        Values::Kept => case,
+        Values::LeftOut => redact::without_previews(case),
+    };
     let written = CaseFile { version: FORMAT_VERSION, heap, case };
     write_file(folder, CASE, |file| {
         serde_json::to_writer_pretty(&mut *file, &written)?;

@@ -5,6 +5,7 @@
 mod consent;
 mod core;
 mod demo;
+mod diff;
 mod doctor;
 mod exec;
 mod explain;
@@ -22,6 +23,7 @@ mod stacks;
 mod target;
 mod trial;
 mod trim;
+mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
@@ -82,6 +84,10 @@ commands! {
     Try => trial::Try,
     /// Writes a core file of a process, for later and for other tools; gdb reads it
     Core => core::Core,
+    /// Says what has grown between two moments, and whether a cure kept its promise
+    Diff => diff::Diff,
+    /// Looks again and again: does it grow, what grows, how fast?
+    Watch => watch::Watch,
     /// Starts a service whose memory stays, explains it and cures it
     Demo => demo::Demo,
 }

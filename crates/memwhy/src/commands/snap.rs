@@ -26,11 +26,11 @@ impl Snap {
             // Before the process is stopped for nothing.
             return Err(WriteError::Exists(path).into());
         }
-        let (case, failure) = self.target.observe_all(self.values)?;
+        let values = if self.values { Values::Kept } else { Values::LeftOut };
+        let (case, failure) = self.target.observe_to_keep(values)?;
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let values = if self.values { Values::Kept } else { Values::LeftOut };
         let Written { objects, references, bytes } = crate::write(&case, &path, values)?;
         let kept = Kept {
             path: &path.display().to_string(),

@@ -2,13 +2,13 @@
 
 use super::failure::Failure;
 use super::output::ColorChoice;
-use crate::{CoreFiles, NativeDetail, OpenError, Options};
+use crate::{CoreFiles, NativeDetail, OpenError, Options, Values};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause};
 use memwhy_report::Style;
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Whether the target is stopped.
@@ -45,14 +45,20 @@ impl Place {
         let path = PathBuf::from(text);
         let accepted = "a target is a pid, a core file, or a snapshot's folder";
         match path.metadata() {
-            Ok(found) if found.is_dir() && path.join("case.json").is_file() => {
-                Ok(Self::Snapshot(path))
+            Ok(found) if found.is_dir() && is_snapshot(&path) => Ok(Self::Snapshot(path)),
+            Ok(found) if found.is_dir() => {
+                Err(format!("{accepted}; this folder has no manifest.json"))
             }
-            Ok(found) if found.is_dir() => Err(format!("{accepted}; this folder has no case.json")),
             Ok(_) => Ok(Self::Core(path)),
             Err(error) => Err(format!("{accepted}; as a file: {error}")),
         }
     }
+}
+
+/// Whether somebody meant a snapshot, whole or not: what is wrong with it is told by who reads it.
+fn is_snapshot(folder: &Path) -> bool {
+    folder.extension().is_some_and(|extension| extension == "memwhy")
+        || ["manifest.json", "case.json"].iter().any(|name| folder.join(name).exists())
 }
 
 impl fmt::Display for Place {
@@ -101,14 +107,23 @@ impl Target {
     /// Observes the target. Where its memory is withheld, what `/proc` tells is returned, with the
     /// failure that the command ends with.
     pub(super) fn observe(&self) -> Result<(Case, Option<Failure>), Failure> {
-        self.observe_by(crate::capture, Options::default())
+        self.observe_by(&self.place, crate::capture, Options::default())
     }
 
-    /// Observes the target with all that a snapshot keeps: what threads look like, too.
-    pub(super) fn observe_all(&self, values: bool) -> Result<(Case, Option<Failure>), Failure> {
+    /// The same, with all that any command may ask of a snapshot that has `values` or not.
+    pub(super) fn observe_to_keep(
+        &self,
+        values: Values,
+    ) -> Result<(Case, Option<Failure>), Failure> {
+        let kept = values == Values::Kept;
         let native = NativeDetail::Lines;
-        let wanted = Options { native, previews: values, ..Options::default() };
-        self.observe_by(crate::capture, wanted)
+        let wanted = Options { native, previews: kept, sources: kept, ..Options::default() };
+        self.observe_by(&self.place, crate::capture, wanted)
+    }
+
+    /// The same of another place, read in the same way.
+    pub(super) fn observe_at(&self, place: &Place) -> Result<(Case, Option<Failure>), Failure> {
+        self.observe_by(place, crate::capture, Options::default())
     }
 
     /// Observes the threads of a target that has to be a Python process, and of a running one
@@ -117,11 +132,12 @@ impl Target {
         &self,
         wanted: Options,
     ) -> Result<(Case, Option<Failure>), Failure> {
-        self.of_python(self.observe_by(crate::look, wanted)?)
+        self.of_python(self.observe_by(&self.place, crate::look, wanted)?)
     }
 
     fn observe_by(
         &self,
+        place: &Place,
         process: impl FnOnce(u32, &Options) -> Result<Case, OpenError>,
         wanted: Options,
     ) -> Result<(Case, Option<Failure>), Failure> {
@@ -131,7 +147,7 @@ impl Target {
         };
         let options = Options { pause, max_pause: self.max_pause, ..wanted };
         let files = CoreFiles { exe: self.exe.clone(), lib_root: self.lib_root.clone() };
-        let observed = match &self.place {
+        let observed = match place {
             Place::Process(pid) => match process(*pid, &options) {
                 Ok(case) => (case, None),
                 Err(error @ OpenError::NotPermitted { .. }) => {
@@ -215,7 +231,7 @@ mod tests {
         let file = format!("{here}/Cargo.toml");
         assert_eq!(Place::parse(&file), Ok(Place::Core(PathBuf::from(&file))));
         let folder = Place::parse(here).expect_err("no snapshot");
-        assert!(folder.contains("case.json"), "{folder}");
+        assert!(folder.contains("manifest.json"), "{folder}");
         let nothing = Place::parse("no/such/file").expect_err("nothing there");
         assert!(nothing.contains("a pid, a core file, or a snapshot's folder"), "{nothing}");
     }

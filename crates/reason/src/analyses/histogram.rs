@@ -79,6 +79,11 @@ impl Types {
         rows
     }
 
+    /// The rows, in no order that matters; shares are not filled in.
+    pub(super) fn rows(&self) -> &[TypeShare] {
+        &self.rows
+    }
+
     fn of(heap: &HeapGraph) -> Self {
         let mut named: HashMap<&str, TypeShare> = HashMap::new();
         for ty in heap.types().iter().filter(|ty| ty.count > 0) {

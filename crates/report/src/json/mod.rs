@@ -3,6 +3,7 @@
 //! Bytes are whole numbers, addresses are strings, and what is not known is not there: a key that
 //! is missing means *unknown*, never zero.
 
+mod diff;
 mod garbage;
 mod locks;
 mod malloc;
@@ -10,13 +11,16 @@ mod parts;
 mod stacks;
 mod time;
 mod trial;
+mod watch;
 
+pub use diff::diff;
 pub use garbage::garbage;
 pub use locks::locks;
 pub use malloc::malloc;
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};
 pub use trial::trial;
+pub use watch::{watch_look, watch_verdict};
 
 use memwhy_model::{Bytes, Case, Owner, Trust, Untold};
 use memwhy_reason::analyses::{By, Histogram, Shares};

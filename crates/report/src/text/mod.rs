@@ -2,6 +2,7 @@
 //!
 //! One function per command. They lay out; what is laid out was computed by `memwhy-reason`.
 
+mod diff;
 mod explain;
 mod garbage;
 mod heap;
@@ -12,7 +13,9 @@ mod snap;
 mod stacks;
 mod sums;
 mod trial;
+mod watch;
 
+pub use diff::diff;
 pub use explain::explain;
 pub use garbage::garbage;
 pub use heap::heap;
@@ -22,6 +25,7 @@ pub use maps::maps;
 pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
 pub use trial::trial;
+pub use watch::{watch_head, watch_line, watch_verdict};
 
 use crate::blocks::Block;
 use memwhy_model::{About, Case, Pause, TargetKind};

@@ -2,42 +2,64 @@
 
 use super::row;
 use crate::manifest::{FileFacts, Manifest};
-use crate::table::{BATCH, TableReader, TableWriter, full};
-use crate::{ReadError, WriteError};
+use crate::redact::Program;
+use crate::table::{BATCH, TableReader, TableWriter, full, sparse};
+use crate::{ReadError, Values, WriteError};
 use arrow_array::{Int32Array, StringArray};
-use memwhy_model::{Details, HeapGraph};
+use memwhy_model::{Details, HeapGraph, ObjectId, PREVIEW_BUDGETS};
 use std::path::Path;
 
 pub(crate) const NAME: &str = "previews.parquet";
 
-/// Characters of a preview: no command shows more of an object.
-pub(crate) const BUDGET: usize = 200;
+/// Rows that are not written yet.
+#[derive(Debug, Default)]
+struct Rows {
+    oid: Vec<i32>,
+    preview: Vec<String>,
+    /// The shorter one where it is another.
+    short: Vec<Option<String>>,
+}
 
-/// Writes a preview of every object that has one.
+impl Rows {
+    fn write(&mut self, table: &mut TableWriter) -> Result<(), WriteError> {
+        let rows = std::mem::take(self);
+        table.write(vec![
+            full("oid", Int32Array::from(rows.oid)),
+            full("preview", StringArray::from(rows.preview)),
+            sparse("short", StringArray::from(rows.short)),
+        ])
+    }
+}
+
+/// Writes a preview of every object that has one and of which it may be written.
 pub(crate) fn write(
     folder: &Path,
     heap: &HeapGraph,
-    details: &dyn Details,
+    details: Option<&dyn Details>,
+    values: Values,
 ) -> Result<FileFacts, WriteError> {
     let mut table = TableWriter::create(folder, NAME, &["oid"])?;
-    let mut rows: (Vec<i32>, Vec<String>) = Default::default();
-    let mut send = |rows: &mut (Vec<i32>, Vec<String>)| {
-        let (ids, texts) = std::mem::take(rows);
-        table.write(vec![
-            full("oid", Int32Array::from(ids)),
-            full("preview", StringArray::from(texts)),
-        ])
+    let mut rows = Rows::default();
+    let program = Program::of(heap);
+    let may = |id: &ObjectId| match values {
+        Values::Kept => true,
+        Values::LeftOut => program.has(heap, *id),
     };
-    for id in heap.ids() {
-        if let Some(preview) = details.preview(heap, id, BUDGET) {
-            rows.0.push(row(id.0));
-            rows.1.push(preview);
+    for id in heap.ids().filter(may) {
+        let of = |budget| details.and_then(|details| details.preview(heap, id, budget));
+        let [short, long] = PREVIEW_BUDGETS;
+        if let Some(preview) = of(long) {
+            // What is very short anyway needs no second look.
+            let cut = (preview.len() > short / 4).then(|| of(short)).flatten();
+            rows.short.push(cut.filter(|cut| *cut != preview));
+            rows.oid.push(row(id.0));
+            rows.preview.push(preview);
         }
-        if rows.0.len() >= BATCH {
-            send(&mut rows)?;
+        if rows.oid.len() >= BATCH {
+            rows.write(&mut table)?;
         }
     }
-    send(&mut rows)?;
+    rows.write(&mut table)?;
     table.finish()
 }
 

@@ -41,7 +41,7 @@ fn snapshots(folder: &Path, case: &Case) -> Result<FileFacts, WriteError> {
         full("pid", Int32Array::from(vec![row(about.pid)])),
         full("command", StringArray::from(vec![about.command.join(" ")])),
         full("exe", StringArray::from(vec![about.exe.as_str()])),
-        full("uptime_s", Float64Array::from(vec![about.uptime_s])),
+        sparse("uptime_s", Float64Array::from(vec![about.uptime_s])),
         sparse("python", StringArray::from(vec![python.map(|python| python.version.as_str())])),
         sparse("free_threaded", BooleanArray::from(vec![python.map(|it| it.free_threaded)])),
         sparse("malloc", StringArray::from(vec![case.malloc.as_ref().map(|it| it.name.as_str())])),

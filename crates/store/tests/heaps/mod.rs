@@ -37,7 +37,10 @@ pub(super) fn labels() -> Vec<Label> {
 
 impl Details for Answers {
     fn preview(&self, _heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
-        (object != HOLDER).then(|| format!("'secret {}'", object.0).chars().take(budget).collect())
+        let long = "x".repeat(150);
+        let more = if object.0.is_multiple_of(2) { long.as_str() } else { "" };
+        let text = format!("'secret {} {more}'", object.0);
+        (object != HOLDER).then(|| text.chars().take(budget).collect())
     }
 
     fn labels(&self, _heap: &HeapGraph, object: ObjectId) -> Vec<Label> {

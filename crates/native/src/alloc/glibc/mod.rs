@@ -25,11 +25,12 @@ use crate::image::{Image, Images};
 use find::Found;
 use layout::HEADER;
 use memwhy_model::{
-    Addr, AddrRange, ArenaFacts, Bytes, GlibcFacts, Layer, Mallinfo, MallocFacts, Owner, Partition,
-    ProblemKind, Problems,
+    Addr, AddrRange, ArenaFacts, Bytes, ChunkClass, GlibcFacts, Layer, Mallinfo, MallocFacts,
+    Owner, Partition, ProblemKind, Problems,
 };
 use memwhy_target::{Memory, MemoryExt, Skip, View};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// A free chunk from this size on is worth leaving out of a copy.
 const WORTH_SKIPPING: u64 = 32 << 10;
@@ -207,6 +208,7 @@ impl Glibc {
         self.facts.mallinfo = info;
         let mut in_use: Vec<(u64, u64)> = sizes.into_iter().collect();
         in_use.sort_unstable_by_key(|(size, count)| std::cmp::Reverse(size.saturating_mul(*count)));
+        self.facts.in_use_by_class = classes(&in_use);
         in_use.truncate(12);
         self.facts.in_use_by_size = in_use;
         self.facts.pins = pins.facts();
@@ -316,4 +318,16 @@ fn version(libc: &Image) -> String {
     let end = rest.iter().position(|b| !b.is_ascii_digit() && *b != b'.').unwrap_or(0);
     let number = String::from_utf8_lossy(rest.get(..end).unwrap_or_default());
     number.trim_end_matches('.').to_owned()
+}
+
+/// Adds up sizes of chunks by powers of two.
+fn classes(sizes: &[(u64, u64)]) -> Vec<ChunkClass> {
+    let mut classes: BTreeMap<u64, ChunkClass> = BTreeMap::new();
+    for (size, count) in sizes {
+        let from = size.checked_ilog2().map_or(0, |bits| 1 << bits);
+        let class = classes.entry(from).or_insert(ChunkClass { from, ..ChunkClass::default() });
+        class.chunks += count;
+        class.bytes += Bytes(size.saturating_mul(*count));
+    }
+    classes.into_values().collect()
 }
