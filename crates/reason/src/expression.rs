@@ -93,7 +93,10 @@ impl Lookup<'_> {
         let mut rest = rest;
         while !rest.is_empty() {
             let (step, after) = step(rest)?;
-            object = self.follow(object, &step).map_err(|why| format!("{so_far} {why}"))?;
+            let (times, after) = times(after);
+            for _ in 0..times {
+                object = self.follow(object, &step).map_err(|why| format!("{so_far} {why}"))?;
+            }
             so_far += rest.get(..rest.len() - after.len()).unwrap_or_default();
             rest = after;
         }
@@ -226,6 +229,18 @@ impl Lookup<'_> {
     }
 }
 
+/// How often a step is to be taken: `.after×12`.
+fn times(text: &str) -> (u32, &str) {
+    let number = text.strip_prefix('×').map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.split_at_checked(end).unwrap_or((rest, ""))
+    });
+    match number.map(|(digits, after)| (digits.parse(), after)) {
+        Some((Ok(times), after)) if times > 0 => (times, after),
+        Some(_) | None => (1, text),
+    }
+}
+
 /// Takes the first step off an expression.
 fn step(text: &str) -> Result<(Step, &str), String> {
     let unclear = || format!("{text} cannot be followed: write .name, [key] or [index]");
@@ -290,7 +305,7 @@ fn plain(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, plain, step};
+    use super::{Step, plain, step, times};
 
     #[test]
     fn an_expression_is_taken_apart_step_by_step() {
@@ -311,6 +326,7 @@ mod tests {
                 Step::Word(16),
             ]
         );
+        assert_eq!((times("×12.value"), times(".value")), ((12, ".value"), (1, ".value")));
         assert!(step("[3").is_err() && step("..").is_err() && step("x").is_err());
     }
 

@@ -165,12 +165,35 @@ pub struct Holder {
     pub file: Option<String>,
     /// The line there.
     pub line: Option<u32>,
-    /// Number of objects reachable from it.
+    /// What the next two count.
+    pub hold: Hold,
+    /// Number of objects that it holds.
     pub objects: u64,
-    /// Bytes reachable from it; what others reach too is counted with each of them.
+    /// Bytes that it holds.
     pub bytes: Bytes,
     /// How many other names reach the very same objects.
     pub also_reached_from: u64,
+}
+
+/// In which sense an object holds others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    /// They are reachable from it; what others reach too is counted with each of them.
+    #[default]
+    Reaches,
+    /// They would be freed with it: nothing else leads to them.
+    Retains,
+}
+
+impl Hold {
+    /// `12 MiB in 3 objects` … `app.cache.LAST`.
+    #[must_use]
+    pub const fn said(self) -> &'static str {
+        match self {
+            Self::Reaches => "reachable from",
+            Self::Retains => "kept alone by",
+        }
+    }
 }
 
 /// Something that can be done today.

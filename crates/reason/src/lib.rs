@@ -13,23 +13,30 @@
 
 pub mod analyses;
 pub mod ask;
+pub mod closeup;
 pub mod expression;
 pub mod finding;
+pub mod groups;
 pub mod holders;
 pub mod hypotheses;
 pub mod lock_words;
 pub mod paths;
+pub mod picture;
 pub mod trials;
 pub mod verdict;
+pub mod ways;
 pub mod wording;
 
 pub use analyses::Analysis;
 pub use ask::Ask;
+pub use closeup::{Closeup, Related, closeup};
 pub use expression::{Meant, meant};
-pub use finding::{Confidence, Evidence, Finding, Holder, Remedy, Standing};
+pub use finding::{Confidence, Evidence, Finding, Hold, Holder, Remedy, Standing};
+pub use groups::{Group, GroupBy, Groups, Selection};
 pub use hypotheses::{HYPOTHESES, Hypothesis};
 pub use paths::{Path, Paths};
 pub use verdict::Verdict;
+pub use ways::{Wanted, Way, Ways, ways};
 
 use memwhy_model::{Bytes, Case};
 

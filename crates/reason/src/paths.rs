@@ -6,6 +6,7 @@
 
 use crate::Ask;
 use crate::analyses::Reachability;
+use crate::ways::of_any;
 use crate::wording::short_type;
 use memwhy_model::{Label, ObjectId, RootKind};
 use std::collections::HashMap;
@@ -24,6 +25,9 @@ pub struct Path {
     /// The line there, 1-based, if one is known.
     pub line: Option<u32>,
 }
+
+/// So many times the same step are written as one.
+const SHORTENED: usize = 4;
 
 /// Writes ways.
 #[derive(Debug)]
@@ -55,20 +59,37 @@ impl<'a> Paths<'a> {
     /// Writes a way that begins with the object of a root.
     #[must_use]
     pub fn along(&self, way: &[ObjectId]) -> Path {
+        self.of_members(way, |_, _| false)
+    }
+
+    /// The same, with `[…]` where `any` says that the object is one of many members.
+    #[must_use]
+    pub fn of_members(&self, way: &[ObjectId], any: impl Fn(ObjectId, ObjectId) -> bool) -> Path {
         let Some(heap) = &self.ask.case().heap else { return Path::default() };
         let Some(first) = way.first() else { return Path::default() };
         let reached = self.ask.get::<Reachability>();
         let root = reached.root_of(heap, *first);
         let mut labels = vec![None];
-        labels.extend(way.windows(2).map(|pair| self.label(pair[0], pair[1])));
+        labels.extend(way.windows(2).map(|pair| {
+            let label = self.label(pair[0], pair[1]);
+            if any(pair[0], pair[1]) { label.map(of_any) } else { label }
+        }));
         let begin = root.map_or_else(
             || format!("{} that lasts", self.called(*first)),
             |root| root.name.clone(),
         );
         let keeps = root.map(|root| root.kind);
-        let mut text = Text { paths: self, way, labels: &labels, out: begin, at: 1, file: None };
+        let mut text = Text {
+            paths: self,
+            way,
+            labels: &labels,
+            out: begin,
+            at: 1,
+            file: None,
+            pieces: Vec::new(),
+        };
         text.write(keeps);
-        let (text, module) = (text.out, text.file);
+        let (text, module) = (text.shortened(), text.file);
         let file = module.map(str::to_owned).or_else(|| root?.file.clone());
         let line = root.and_then(|root| root.line).filter(|_| module.is_none());
         let steps = way.iter().copied().zip(labels).collect();
@@ -110,6 +131,8 @@ struct Text<'p, 'a> {
     at: usize,
     /// The file of the last module met.
     file: Option<&'a str>,
+    /// What the steps added, one by one.
+    pieces: Vec<String>,
 }
 
 impl Text<'_, '_> {
@@ -127,9 +150,28 @@ impl Text<'_, '_> {
             if let Some(file) = self.paths.files.get(self.out.as_str()) {
                 self.file = Some(file);
             }
+            let before = self.out.len();
             let taken = self.step();
+            self.pieces.push(self.out.get(before..).unwrap_or_default().to_owned());
             self.at += taken;
         }
+    }
+
+    /// The whole, with runs of the same step as one: a linked list is a long way.
+    fn shortened(&self) -> String {
+        let steps: usize = self.pieces.iter().map(String::len).sum();
+        let begin = self.out.len().saturating_sub(steps);
+        let mut text = self.out.get(..begin).unwrap_or_default().to_owned();
+        for run in self.pieces.chunk_by(|a, b| a == b) {
+            match run {
+                [] => {}
+                [piece, ..] if run.len() >= SHORTENED => {
+                    text = format!("{text}{piece}×{}", run.len());
+                }
+                _ => text.extend(run.iter().map(String::as_str)),
+            }
+        }
+        text
     }
 
     /// Writes one step, or several that Python code would write as one; returns how many.

@@ -54,6 +54,15 @@ pub fn short_type(name: &str) -> &str {
     name.strip_prefix("builtins.").unwrap_or(name)
 }
 
+/// The one of `known` that somebody may have meant who wrote `name`: the same last part, or the
+/// same letters.
+#[must_use]
+pub fn similar<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    let wanted = last(name);
+    known.filter(|other| last(other) == wanted).min_by_key(|other| other.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{amount, count, digits, percent};

@@ -11,11 +11,14 @@
 
 pub mod blocks;
 mod curves;
+mod heap_view;
 pub mod json;
 mod kept;
+pub mod picture;
 pub mod style;
 pub mod text;
 
 pub use curves::curves;
+pub use heap_view::HeapView;
 pub use kept::Kept;
 pub use style::Style;

@@ -6,8 +6,9 @@ mod cases;
 
 use memwhy_model::{Bytes, Case, Owner, ProblemKind};
 use memwhy_reason::analyses::By;
+use memwhy_reason::{Ask, Selection};
 use memwhy_report::text::{self, StackOptions};
-use memwhy_report::{Style, json};
+use memwhy_report::{HeapView, Style, json};
 use std::path::Path;
 
 fn golden(name: &str, screen: &str) {
@@ -45,7 +46,9 @@ fn the_parts_say_what_a_person_approved() {
     let (case, style) = (cases::retention(), Style::default());
     let options = StackOptions { locals: true, ..StackOptions::default() };
     golden("maps.txt", &text::maps(&case, None, style));
-    golden("heap.txt", &text::heap(&case, By::Footprint, 20, style));
+    let ask = Ask::new(&case);
+    let view = HeapView::new(&ask, Selection::default(), By::Footprint, 20).expect("a heap");
+    golden("heap.txt", &text::heap(&case, &view, style));
     golden("stacks.txt", &text::stacks(&case, options, style));
     golden("malloc.txt", &text::malloc(&case, style));
 }
@@ -115,9 +118,11 @@ fn owners_and_unexplained_are_rss_in_json_too() {
 #[test]
 fn every_part_has_its_format_and_its_target() {
     let case = cases::retention();
+    let ask = Ask::new(&case);
+    let view = HeapView::new(&ask, Selection::default(), By::Footprint, 20).expect("a heap");
     let parts = [
         ("memwhy.maps/1", json::maps(&case)),
-        ("memwhy.heap/1", json::heap(&case, By::Footprint, 20)),
+        ("memwhy.heap/1", json::heap(&case, &view)),
         ("memwhy.stacks/1", json::stacks(&case, json::ThreadDetail { locals: true, native: true })),
         ("memwhy.malloc/1", json::malloc(&case)),
     ];

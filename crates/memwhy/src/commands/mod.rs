@@ -15,9 +15,13 @@ mod heap;
 mod locks;
 mod malloc;
 mod maps;
+mod object;
 mod output;
+mod paths;
 mod ps;
+mod refs;
 mod shell;
+mod show;
 mod snap;
 mod stacks;
 mod target;
@@ -64,8 +68,14 @@ commands! {
     Stacks => stacks::Stacks,
     /// Shows who waits for which lock, and who has it
     Locks => locks::Locks,
-    /// Counts Python objects by type
+    /// Groups Python objects by type, owner, referrer and more, with what each group keeps alive
     Heap => heap::Heap,
+    /// Says why objects are alive: the paths from roots to them
+    Paths => paths::Paths,
+    /// Shows one object: its fields or items, who refers to it, what it keeps alive
+    Show => show::Show,
+    /// Draws what refers to what around one object: SVG, PNG or DOT
+    Refs => refs::Refs,
     /// Shows unreachable cycles, gc.garbage, and objects that only a wrong count keeps
     Garbage => garbage::Garbage,
     /// Shows what malloc and pymalloc keep, and what a trim would return

@@ -30,20 +30,25 @@ impl ColorChoice {
 /// Where a command prints: all at once, so that a failure leaves no half report.
 #[derive(Debug)]
 pub(super) struct Out {
-    text: String,
+    content: Vec<u8>,
     path: Option<PathBuf>,
 }
 
 impl Out {
     pub(super) fn new() -> Self {
-        Self { text: String::new(), path: None }
+        Self { content: Vec::new(), path: None }
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.content.extend_from_slice(text.as_bytes());
         if !text.ends_with('\n') {
-            self.text.push('\n');
+            self.content.push(b'\n');
         }
+    }
+
+    /// What is no text: a picture.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.content.extend_from_slice(bytes);
     }
 
     pub(super) fn json(&mut self, value: &serde_json::Value) {
@@ -53,13 +58,13 @@ impl Out {
 
     /// Writes what was printed so far.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        let text = std::mem::take(&mut self.text);
+        let content = std::mem::take(&mut self.content);
         let path = self.path.clone();
         let written = if let Some(path) = &path {
-            File::create(path).and_then(|mut file| file.write_all(text.as_bytes()))
+            File::create(path).and_then(|mut file| file.write_all(&content))
         } else {
             let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            out.write_all(&content).and_then(|()| out.flush())
         };
         written.map_err(|error| Failure::Write { path, error })
     }

@@ -1,12 +1,12 @@
 //! Who holds it? From which names are how many bytes reachable?
 //!
 //! *Reachable*, not *retained*: an object that two names lead to is counted with both. A search
-//! ends at the program itself (modules, classes, functions, code, frames; [`PROGRAM_TYPES`]),
+//! ends at the program itself (modules, classes, functions, code, frames; [`super::program::PROGRAM_TYPES`]),
 //! since from any of them nearly everything is reachable.
 
 use super::Analysis;
-use super::program::{PROGRAM_TYPES, Program, program_objects};
-use crate::finding::Holder;
+use super::program::{Program, program_objects};
+use crate::finding::{Hold, Holder};
 use crate::wording::short_type;
 use crate::{Ask, wording};
 use memwhy_model::{Bytes, Case, HeapGraph, ObjectId, RootKind};
@@ -316,6 +316,7 @@ fn holder(heap: &HeapGraph, start: &Start, mark: Mark) -> Holder {
         type_name: heap.type_row(heap.type_of(start.object)).map(|ty| ty.name.clone()),
         file: start.file.clone(),
         line: start.line,
+        hold: Hold::Reaches,
         objects: mark.objects,
         bytes: Bytes(mark.bytes),
         also_reached_from: start.aliases,
@@ -333,12 +334,6 @@ pub fn pointed_at(holder: &Holder) -> String {
     let details: Vec<String> = ty.into_iter().chain(place).collect();
     let path = holder.path.clone().unwrap_or_else(|| holder.object.to_string());
     if details.is_empty() { path } else { format!("{path} ({})", details.join(", ")) }
-}
-
-/// The types at which a search ends, as a sentence names them.
-#[must_use]
-pub fn where_searches_end() -> String {
-    PROGRAM_TYPES[..5].join(", ")
 }
 
 #[cfg(test)]

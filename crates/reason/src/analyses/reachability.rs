@@ -47,6 +47,8 @@ pub struct Reached {
     held: Vec<Held>,
     /// The root that each way begins with: pairs, ascending.
     roots: Vec<(ObjectId, u32)>,
+    /// Objects that people know by a name, ascending: modules, and what modules and classes name.
+    named: Vec<ObjectId>,
     entries: Vec<ObjectId>,
     /// Objects that nothing leads to.
     pub unreached_objects: u64,
@@ -84,6 +86,16 @@ impl Reached {
     pub fn root_of<'h>(&self, heap: &'h HeapGraph, object: ObjectId) -> Option<&'h Root> {
         let at = self.roots.binary_search_by_key(&object, |pair| pair.0).ok()?;
         heap.roots().get(self.roots.get(at)?.1 as usize)
+    }
+
+    /// Whether people know the object by a name: it is a module, or a module or a class names it.
+    #[must_use]
+    pub fn is_named(&self, heap: &HeapGraph, object: ObjectId) -> bool {
+        let is_module = || {
+            let row = heap.type_row(heap.type_of(object));
+            row.is_some_and(|row| crate::wording::short_type(&row.name) == "module")
+        };
+        self.named.binary_search(&object).is_ok() || is_module()
     }
 
     /// The objects that roots keep, ascending: for [`super::Dominators`]. Of words of C memory and
@@ -154,6 +166,10 @@ fn of(heap: &HeapGraph) -> Reached {
     search.from(&lasting, Held::Forever);
     search.classes(Held::Forever);
     let mut reached = search.reached;
+    let names = heap.roots().iter().filter(|root| root.kind == RootKind::Name);
+    reached.named = names.map(|root| root.object).collect();
+    reached.named.sort_unstable();
+    reached.named.dedup();
     reached.roots.sort_unstable();
     let (mut objects, mut bytes) = (0, Bytes(0));
     for id in heap.ids().filter(|id| reached.held_by(*id) == Held::Nothing) {

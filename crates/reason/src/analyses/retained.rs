@@ -54,6 +54,90 @@ impl KeptAlive {
     }
 }
 
+impl KeptAlive {
+    /// What would be freed if all objects of a group were, at least: for each of `groups` groups
+    /// what its objects keep, those below another one of the group counted with that one only. What
+    /// several objects of a group keep together is not in it.
+    #[must_use]
+    pub fn of_groups(
+        &self,
+        groups: usize,
+        group_of: impl Fn(ObjectId) -> Option<u32>,
+    ) -> Vec<Bytes> {
+        let mut kept = vec![Bytes(0); groups];
+        let below = self.below();
+        let mut open = vec![0u32; groups];
+        let mut way: Vec<(ObjectId, usize)> = Vec::new();
+        let tops = (0u32..).zip(&self.above).filter(|(_, above)| **above >= ROOTS);
+        for (top, _) in tops {
+            way.push((ObjectId(top), 0));
+            while let Some((object, next)) = way.last_mut() {
+                let (object, child) = (*object, *next);
+                *next += 1;
+                let group = group_of(object).map(|group| group as usize).filter(|at| *at < groups);
+                if let (0, Some(group)) = (child, group) {
+                    if open[group] == 0 {
+                        kept[group] += self.bytes(object);
+                    }
+                    open[group] += 1;
+                }
+                if let Some(child) = below.row(object).get(child) {
+                    way.push((*child, 0));
+                } else {
+                    if let Some(group) = group {
+                        open[group] -= 1;
+                    }
+                    way.pop();
+                }
+            }
+        }
+        kept
+    }
+
+    /// What each object dominates immediately.
+    #[must_use]
+    pub fn below(&self) -> Below {
+        let mut offsets = vec![0u32; self.above.len() + 1];
+        for above in self.above.iter().filter(|above| **above < ROOTS) {
+            offsets[*above as usize + 1] += 1;
+        }
+        for n in 1..offsets.len() {
+            offsets[n] += offsets[n - 1];
+        }
+        let mut objects = vec![ObjectId(0); offsets.last().map_or(0, |end| *end as usize)];
+        // Each offset moves to the end of its row, which is where the next one begins.
+        for (object, above) in (0u32..).zip(&self.above).filter(|(_, above)| **above < ROOTS) {
+            let at = &mut offsets[*above as usize];
+            objects[*at as usize] = ObjectId(object);
+            *at += 1;
+        }
+        offsets.rotate_right(1);
+        if let Some(first) = offsets.first_mut() {
+            *first = 0;
+        }
+        Below { offsets, objects }
+    }
+}
+
+/// The tree of dominators, downwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    offsets: Vec<u32>,
+    objects: Vec<ObjectId>,
+}
+
+impl Below {
+    /// What an object dominates immediately.
+    #[must_use]
+    pub fn row(&self, object: ObjectId) -> &[ObjectId] {
+        let n = object.0 as usize;
+        match (self.offsets.get(n), self.offsets.get(n + 1)) {
+            (Some(start), Some(end)) => &self.objects[*start as usize..*end as usize],
+            _ => &[],
+        }
+    }
+}
+
 impl Analysis for RetainedSizes {
     /// Empty where there is no heap.
     type Answer = KeptAlive;
@@ -131,6 +215,8 @@ mod tests {
                 let freed = all - reached(&heap, &entries, id);
                 if freed > 0 {
                     prop_assert_eq!(kept.bytes(id).0, freed);
+                    let alone = kept.of_groups(1, |other| (other == id).then_some(0));
+                    prop_assert_eq!(alone, [kept.bytes(id)]);
                 } else {
                     prop_assert_eq!(kept.bytes(id), heap.footprint(id));
                     prop_assert!(kept.dominator(id).is_none() && !kept.is_top(id));

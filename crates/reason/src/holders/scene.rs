@@ -304,6 +304,7 @@ impl<'a> Scene<'a> {
             type_name: self.heap.type_row(self.heap.type_of(id)).map(|ty| ty.name.clone()),
             line: place.map_or(path.line, |place| place.line),
             file,
+            hold: crate::Hold::Retains,
             objects: self.kept.objects(id),
             bytes: self.retained(id),
             also_reached_from: 0,

@@ -9,9 +9,9 @@
 
 use super::Hypothesis;
 use crate::analyses::holders::pointed_at;
-use crate::analyses::{By, Histogram, Holders, Immortal, Kept, Program};
+use crate::analyses::{By, Histogram, Holders, Immortal, Keepers, Kept, Program};
 use crate::wording::{amount, count, of_all, percent, short_type};
-use crate::{Ask, Finding, Holder, NOTEWORTHY_BYTES, Remedy, Standing, holders};
+use crate::{Ask, Finding, Hold, Holder, NOTEWORTHY_BYTES, Remedy, Standing, holders};
 use memwhy_model::{Bytes, Owner, Trust};
 
 /// Data of a quarter of RSS is what a program that works on data has: below it nobody would say
@@ -26,6 +26,9 @@ const HOLDERS: usize = 5;
 
 /// Part of all data that one name has to reach before it is called the holder.
 const HOLDS_MUCH: f64 = 0.30;
+
+/// What an object alone keeps is the better answer, if it is so much of what a name reaches.
+const KEEPS_ENOUGH: f64 = 0.5;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -55,12 +58,13 @@ impl Hypothesis for PythonObjects {
         let data = data.minus(ask.get::<Kept>().bytes).minus(ask.get::<Immortal>().bytes);
         // Classes are the program, unless it makes them while it runs.
         let data = Bytes((data + holders::made_classes(ask)).0.min(resident.0));
-        let held = ask.get::<Holders>();
-        let biggest = held.telling().next().cloned();
-        let reach = biggest.as_ref().map_or_else(String::new, |holder| {
-            format!(", no name reaches more than {}", holder.bytes)
+        let held = who_holds(ask);
+        let biggest = held.first().cloned();
+        let most = biggest.as_ref().map_or_else(String::new, |holder| match holder.hold {
+            Hold::Retains => format!(", nothing keeps more than {}", holder.bytes),
+            Hold::Reaches => format!(", no name reaches more than {}", holder.bytes),
         });
-        let summary = format!("Python data {}{reach}", amount(data, rss));
+        let summary = format!("Python data {}{most}", amount(data, rss));
         let mut finding = Finding::refuted(self.id(), summary);
         if !heap.complete() {
             finding.confidence = finding.confidence.less();
@@ -74,10 +78,23 @@ impl Hypothesis for PythonObjects {
         finding.standing = Standing::Holds;
         finding.explains = data;
         let worth = |holder: &&Holder| holder.bytes.share_of(data) >= WORTH_NAMING;
-        finding.holders = held.telling().filter(worth).take(HOLDERS).cloned().collect();
+        finding.holders = held.iter().filter(worth).take(HOLDERS).cloned().collect();
         weigh(&mut finding, ask, data, biggest.as_ref());
         holders::tell(&mut finding, ask);
         finding
+    }
+}
+
+/// Who holds the data, most first: objects that alone keep it, or where a web of objects is held at
+/// many ends, so that none of them keeps much alone, the names from which it is reachable.
+fn who_holds(ask: &Ask<'_>) -> Vec<Holder> {
+    let (keepers, names) = (ask.get::<Keepers>(), ask.get::<Holders>());
+    let kept = keepers.first().map_or(Bytes(0), |holder| holder.bytes);
+    let reached = names.telling().next().map_or(Bytes(0), |holder| holder.bytes);
+    if kept.share_of(reached) >= KEEPS_ENOUGH {
+        keepers.to_vec()
+    } else {
+        names.telling().cloned().collect()
     }
 }
 
@@ -116,9 +133,10 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
         finding.saw(
             trust,
             format!(
-                "{} in {} reachable from {}, {} of all data",
+                "{} in {} {} {}, {} of all data",
                 holder.bytes,
                 count(holder.objects, "object"),
+                holder.hold.said(),
                 pointed_at(holder),
                 percent(holder.bytes.share_of(whole)),
             ),
@@ -127,7 +145,12 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
         (
             format!("bound or empty {}", pointed_at(holder)),
             Some(rss.minus(holder.bytes)),
-            "at best: what other names reach too stays, and freed pages may be kept by malloc",
+            match holder.hold {
+                Hold::Retains => "freed pages may be kept by malloc: then memwhy says so",
+                Hold::Reaches => {
+                    "at best: what other names reach too stays, and freed pages may be kept by malloc"
+                }
+            },
         )
     } else {
         finding.saw(
@@ -135,11 +158,11 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, data: Bytes, biggest: Option<&Hol
             biggest.map_or_else(
                 || "no name leads to the data".to_owned(),
                 |holder| {
-                    format!(
-                        "no single name has it: {} reaches {}",
-                        pointed_at(holder),
-                        holder.bytes
-                    )
+                    let verb = match holder.hold {
+                        Hold::Retains => "keeps",
+                        Hold::Reaches => "reaches",
+                    };
+                    format!("no single name has it: {} {verb} {}", pointed_at(holder), holder.bytes)
                 },
             ),
             format!("memwhy heap {pid}"),

@@ -71,6 +71,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, heap: &HeapGraph) {
             type_name: Some(ty.name.clone()),
             file: place.map(|place| place.file.to_owned()),
             line: place.and_then(|place| place.line),
+            hold: crate::Hold::Retains,
             objects: leak.objects,
             bytes: leak.bytes,
             also_reached_from: 0,

@@ -77,6 +77,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>) {
             type_name: Some(name.clone()),
             file: class.file.clone(),
             line: class.line,
+            hold: crate::Hold::Retains,
             objects: class.count,
             bytes: class.bytes,
             also_reached_from: 0,

@@ -141,6 +141,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>) {
             type_name: group.types.first().and_then(|ty| Some(heap.type_row(*ty)?.name.clone())),
             file: place.map(|place| place.file.to_owned()),
             line: place.and_then(|place| place.line),
+            hold: crate::Hold::Retains,
             objects: group.objects,
             bytes: group.bytes,
             also_reached_from: 0,

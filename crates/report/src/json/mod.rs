@@ -7,6 +7,7 @@ mod diff;
 mod garbage;
 mod locks;
 mod malloc;
+mod objects;
 mod parts;
 mod stacks;
 mod time;
@@ -17,6 +18,7 @@ pub use diff::diff;
 pub use garbage::garbage;
 pub use locks::locks;
 pub use malloc::malloc;
+pub use objects::{paths, refs, show};
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};
 pub use trial::trial;
@@ -24,7 +26,7 @@ pub use watch::{watch_look, watch_verdict};
 
 use memwhy_model::{Bytes, Case, Owner, Trust, Untold};
 use memwhy_reason::analyses::{By, Histogram, Shares};
-use memwhy_reason::{Ask, Finding, Holder, Standing, Verdict};
+use memwhy_reason::{Ask, Finding, Hold, Holder, Standing, Verdict};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -213,8 +215,14 @@ struct HolderOut<'a> {
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
-    reachable_objects: u64,
-    reachable_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reachable_objects: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reachable_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retained_objects: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retained_bytes: Option<u64>,
     also_reached_from: u64,
 }
 
@@ -388,8 +396,10 @@ fn holder(holder: &Holder) -> HolderOut<'_> {
         type_name: holder.type_name.as_deref(),
         file: holder.file.as_deref(),
         line: holder.line,
-        reachable_objects: holder.objects,
-        reachable_bytes: holder.bytes.0,
+        reachable_objects: Some(holder.objects).filter(|_| holder.hold == Hold::Reaches),
+        reachable_bytes: Some(holder.bytes.0).filter(|_| holder.hold == Hold::Reaches),
+        retained_objects: Some(holder.objects).filter(|_| holder.hold == Hold::Retains),
+        retained_bytes: Some(holder.bytes.0).filter(|_| holder.hold == Hold::Retains),
         also_reached_from: holder.also_reached_from,
     }
 }

@@ -1,10 +1,12 @@
 //! The formats of the commands that show one part: `memwhy.maps/1` and its like.
 
+use super::objects::{GroupsOut, groups};
 use super::{Head, HolderOut, Rss, Tail, TypeOut, holder, owner_id, rss, types_by, value};
+use crate::HeapView;
 use crate::Kept;
 use memwhy_model::{Bytes, Case};
 use memwhy_reason::Ask;
-use memwhy_reason::analyses::{By, Histogram, Holders, Program};
+use memwhy_reason::analyses::{Histogram, Holders, Program};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -112,6 +114,7 @@ pub fn maps(case: &Case) -> Value {
 struct HeapBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     heap: Option<HeapPart>,
+    groups: GroupsOut<'a>,
     holders: Vec<HolderOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gc: Option<Gc<'a>>,
@@ -144,10 +147,10 @@ struct Gc<'a> {
     lists_agree: Option<bool>,
 }
 
-/// What `memwhy heap --json` prints: the `top` types, most first by `by`, and who reaches most.
+/// What `memwhy heap --json` prints: the `top` groups and types, and who reaches most.
 #[must_use]
-pub fn heap(case: &Case, by: By, top: usize) -> Value {
-    let ask = Ask::new(case);
+pub fn heap(case: &Case, view: &HeapView<'_>) -> Value {
+    let (ask, by, top) = (view.ask, view.by, view.top);
     let held = ask.get::<Holders>();
     let part = case.heap.as_ref().map(|heap| {
         let (types, text) = (ask.get::<Histogram>(), ask.get::<Program>());
@@ -163,7 +166,7 @@ pub fn heap(case: &Case, by: By, top: usize) -> Value {
             unreached_bytes: held.unreached.0,
             names: held.names,
             names_not_followed: held.not_followed,
-            types: types_by(&ask, by, top),
+            types: types_by(ask, by, top),
         }
     });
     let gc = case.gc.as_ref().map(|gc| Gc {
@@ -175,5 +178,9 @@ pub fn heap(case: &Case, by: By, top: usize) -> Value {
         lists_agree: gc.lists_agree,
     });
     let holders = held.holders.iter().take(NAMES).map(holder).collect();
-    wrapped("memwhy.heap/1", case, HeapBody { heap: part, holders, gc })
+    wrapped(
+        "memwhy.heap/1",
+        case,
+        HeapBody { heap: part, groups: groups(&view.groups, &view.selection, top), holders, gc },
+    )
 }

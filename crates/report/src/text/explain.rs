@@ -176,9 +176,10 @@ fn reasons(finding: &Finding) -> Vec<String> {
         .map(|holder| match finding.cause {
             "allocator-retention" => pin(holder),
             _ => format!(
-                "{} in {} reachable from {}",
+                "{} in {} {} {}",
                 holder.bytes,
                 wording::count(holder.objects, "object"),
+                holder.hold.said(),
                 pointed_at(holder)
             ),
         })

@@ -1,26 +1,52 @@
 //! Python objects by type, and from which names they are reachable.
 
 use super::header;
-use crate::Style;
+use super::show::cut;
 use crate::blocks::{Block, Side, Table, render};
-use memwhy_model::Case;
-use memwhy_reason::analyses::holders::where_searches_end;
-use memwhy_reason::analyses::{By, Histogram, Holders, Program};
-use memwhy_reason::{Ask, wording};
+use crate::{HeapView, Style};
+use memwhy_model::{Case, HeapGraph};
+use memwhy_reason::analyses::{By, Histogram, Keepers, Program, Reachability};
+use memwhy_reason::{Ask, GroupBy, wording};
+use std::collections::HashMap;
 
 /// Names listed: further ones reach little or the same.
 const NAMES: usize = 10;
 
-/// The `top` types, most first, and the names that reach most.
+/// The `top` groups, most first; without a selection the names that reach most, too.
 #[must_use]
-pub fn heap(case: &Case, by: By, top: usize, style: Style) -> String {
+pub fn heap(case: &Case, view: &HeapView<'_>, style: Style) -> String {
     let mut blocks = vec![header(case)];
-    let ask = Ask::new(case);
+    let ask = view.ask;
     let Some(heap) = &case.heap else {
         let why = case.about.withheld.as_deref().unwrap_or("no Python heap was found");
         blocks.push(Block::labelled("HEAP", format!("not read: {why}")));
         return render(&blocks, style);
     };
+    let groups = &view.groups;
+    if view.selection.is_everything() {
+        overview(ask, heap, &mut blocks);
+    } else {
+        blocks.push(Block::labelled(
+            "HEAP",
+            format!(
+                "{}, {} as sys.getsizeof counts, {} with their buffers: {}",
+                wording::count(groups.objects, "object"),
+                groups.bytes,
+                groups.footprint,
+                view.selection.said()
+            ),
+        ));
+    }
+    blocks.push(Block::Gap);
+    rows(view, &mut blocks, style);
+    if view.selection.is_everything() {
+        owners(ask, style, &mut blocks);
+    }
+    render(&blocks, style)
+}
+
+/// The whole heap in a few lines.
+fn overview(ask: &Ask<'_>, heap: &HeapGraph, blocks: &mut Vec<Block>) {
     let types = ask.get::<Histogram>();
     let text = ask.get::<Program>();
     blocks.push(Block::labelled(
@@ -41,7 +67,7 @@ pub fn heap(case: &Case, by: By, top: usize, style: Style) -> String {
             text.footprint, text.data
         ),
     ));
-    if let Some(gc) = &case.gc {
+    if let Some(gc) = &ask.gc {
         let numbers =
             |list: &[i64]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         blocks.push(Block::labelled(
@@ -59,38 +85,63 @@ pub fn heap(case: &Case, by: By, top: usize, style: Style) -> String {
             ),
         ));
     }
-    blocks.push(Block::Gap);
-    let rows = types.by(by);
-    let mut table = Table::new(&[
-        ("count", Side::Right),
-        ("bytes", Side::Right),
-        ("footprint", Side::Right),
-        (share_title(by), Side::Right),
-        ("sum", Side::Right),
-        ("type", Side::Left),
-    ]);
-    for row in rows.iter().take(top) {
-        let name = if row.types > 1 {
-            format!("{} ({} types of this name)", row.name, wording::digits(row.types))
-        } else {
-            row.name.clone()
+}
+
+/// The table of groups.
+fn rows(view: &HeapView<'_>, blocks: &mut Vec<Block>, style: Style) {
+    let (groups, by) = (&view.groups, view.by);
+    let retained = view.selection.retained;
+    let mut columns =
+        vec![("count", Side::Right), ("bytes", Side::Right), ("footprint", Side::Right)];
+    if retained {
+        columns.push(("retained", Side::Right));
+    }
+    let key = match view.selection.by {
+        GroupBy::Type => "type",
+        GroupBy::Module => "module of the type",
+        GroupBy::Size => "size of one",
+        GroupBy::Generation => "generation",
+        GroupBy::Referrer => "referred to by",
+        GroupBy::Owner => "owner (alone leads to it)",
+        GroupBy::Dominator => "kept by an object of type",
+    };
+    columns.extend([(share_title(by), Side::Right), ("sum", Side::Right), (key, Side::Left)]);
+    let mut table = Table::new(&columns);
+    let types = view.ask.get::<Histogram>();
+    let same_name: HashMap<String, u64> =
+        types.by(By::Count).into_iter().map(|row| (row.name, row.types)).collect();
+    // What stands before the key: numbers of at most ten columns each.
+    let room = style.width.saturating_sub(if retained { 66 } else { 54 }).max(30);
+    for row in groups.rows.iter().take(view.top) {
+        let same = same_name.get(&row.key).filter(|_| view.selection.by == GroupBy::Type);
+        let name = match same {
+            Some(n) if *n > 1 => {
+                format!("{} ({} types of this name)", row.key, wording::digits(*n))
+            }
+            Some(_) | None => row.key.clone(),
         };
-        table.row([
-            wording::digits(row.count),
-            row.bytes.to_string(),
-            row.footprint.to_string(),
+        let mut cells =
+            vec![wording::digits(row.objects), row.bytes.to_string(), row.footprint.to_string()];
+        cells.extend(row.retained.map(|retained| retained.to_string()));
+        cells.extend([
             wording::percent(row.share),
             wording::percent(row.cumulative),
-            name,
+            cut(&name, room),
         ]);
+        table.row(cells);
     }
     blocks.push(Block::Table(table));
-    if rows.len() > top {
-        let more = wording::count((rows.len() - top) as u64, "type");
-        blocks.push(Block::Line(format!("… and {more} more (--top {})", rows.len())));
+    if groups.rows.len() > view.top {
+        let more = wording::count((groups.rows.len() - view.top) as u64, "row");
+        blocks.push(Block::Line(format!("… and {more} more (--top {})", groups.rows.len())));
     }
-    holders(&ask, &mut blocks);
-    render(&blocks, style)
+    if retained {
+        blocks.push(Block::Line(
+            "Retained: what would be freed with all of a row, at least; parts of one row may be \
+             counted with another."
+                .into(),
+        ));
+    }
 }
 
 const fn share_title(by: By) -> &'static str {
@@ -101,53 +152,39 @@ const fn share_title(by: By) -> &'static str {
     }
 }
 
-fn holders(ask: &Ask<'_>, blocks: &mut Vec<Block>) {
-    let held = ask.get::<Holders>();
-    if held.holders.is_empty() {
-        return;
-    }
+/// The names that alone keep most.
+fn owners(ask: &Ask<'_>, style: Style, blocks: &mut Vec<Block>) {
     let mut table = Table::new(&[
-        ("bytes", Side::Right),
+        ("retained", Side::Right),
         ("objects", Side::Right),
         ("type", Side::Left),
-        ("reachable from", Side::Left),
+        ("held by", Side::Left),
     ]);
-    for holder in held.telling().take(NAMES) {
-        let place = match (&holder.file, holder.line) {
-            (Some(file), Some(line)) => format!("  {file}:{line}"),
-            (Some(file), None) => format!("  {file}"),
-            (None, _) => String::new(),
-        };
-        let also = match holder.also_reached_from {
-            0 => String::new(),
-            n => format!("  (also reached from {})", wording::count(n, "other name")),
-        };
+    let keepers = ask.get::<Keepers>();
+    for holder in keepers.iter().take(NAMES) {
         let ty = holder.type_name.as_deref().map_or("?", wording::short_type);
+        let path = holder.path.as_deref().unwrap_or("?");
         table.row([
             holder.bytes.to_string(),
             wording::digits(holder.objects),
-            ty.to_owned(),
-            format!("{}{place}{also}", holder.path.as_deref().unwrap_or("?")),
+            cut(ty, 24),
+            cut(path, style.width.saturating_sub(48).max(30)),
         ]);
     }
-    blocks.extend([Block::Gap, Block::Table(table)]);
-    blocks.push(Block::Line(format!(
-        "Reachable, not retained: what several names reach is counted with each. A search ends at \
-         {}.",
-        where_searches_end()
-    )));
-    if held.unreached_objects > 0 {
-        blocks.push(Block::Line(format!(
-            "{} in {} of data are reachable from none of these names.",
-            held.unreached,
-            wording::count(held.unreached_objects, "object")
-        )));
+    if table.is_empty() {
+        return;
     }
-    if held.not_followed > 0 {
+    blocks.extend([Block::Gap, Block::Table(table)]);
+    blocks.push(Block::Line(
+        "Retained: what would be freed if that object were; what others lead to as well is not in it."
+            .into(),
+    ));
+    let reached = ask.get::<Reachability>();
+    if reached.unreached_objects > 0 {
         blocks.push(Block::Line(format!(
-            "{} of {} were not followed: the search was cut short.",
-            wording::count(held.not_followed, "name"),
-            wording::digits(held.names)
+            "Nothing leads to {} of {}: garbage, or alive only by a reference count.",
+            wording::count(reached.unreached_objects, "object"),
+            reached.unreached,
         )));
     }
 }
