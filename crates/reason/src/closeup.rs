@@ -115,7 +115,10 @@ fn references(ask: &Ask<'_>, object: ObjectId, top: usize) -> Vec<Related> {
             Some(labels) => labels.get(at).cloned(),
             None => details.and_then(|details| details.label(heap, object, at)),
         };
-        if label != Some(Label::IsKey) {
+        // A buffer may repeat what a field has: 3.12's values are found both ways.
+        let repeats = matches!(label, Some(Label::Word(0)))
+            && targets.iter().take(at).any(|known| known == to);
+        if label != Some(Label::IsKey) && !repeats {
             shown.push(related(ask, *to, label, SHORT));
         }
     }

@@ -6,10 +6,11 @@
 use crate::analyses::components;
 use crate::analyses::{Reachability, Referrers, RetainedSizes};
 use crate::closeup::{Related, related};
+use crate::wording::short_type;
 use crate::{Ask, Paths};
 use memwhy_model::{HeapGraph, Label, ObjectId};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// More nodes than that nobody reads.
 pub const MOST: usize = 60;
@@ -104,7 +105,15 @@ impl Draw<'_> {
                 if steps > 0 && reached.root_of(self.heap, object).is_some() {
                     return;
                 }
-                self.ask.get::<Referrers>().of(object).iter().take(LOOKED_AT).copied().collect()
+                let referrers = self.ask.get::<Referrers>();
+                let all = referrers.of(object).iter().take(LOOKED_AT).copied();
+                // A module's functions refer to its dict: the module alone says more.
+                let is_module = |id: &ObjectId| {
+                    let row = self.heap.type_row(self.heap.type_of(*id));
+                    row.is_some_and(|row| short_type(&row.name) == "module")
+                };
+                let modules: Vec<ObjectId> = all.clone().filter(is_module).collect();
+                if modules.is_empty() { all.collect() } else { modules }
             }
         };
         let mut new: Vec<ObjectId> =
@@ -151,6 +160,13 @@ impl Draw<'_> {
                 edges.push(Edge { from, to: *to, label, in_cycle: false });
             }
         }
+        // What a buffer repeats of an object's own fields says nothing new.
+        let named: HashSet<(usize, usize)> = edges
+            .iter()
+            .filter(|edge| !edge.label.starts_with('+'))
+            .map(|edge| (edge.from, edge.to))
+            .collect();
+        edges.retain(|edge| !edge.label.starts_with('+') || !named.contains(&(edge.from, edge.to)));
         edges.sort_by(|a, b| (a.from, a.to, &a.label).cmp(&(b.from, b.to, &b.label)));
         edges.dedup();
         mark_cycles(chosen.len(), &mut edges);
