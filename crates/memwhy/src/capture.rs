@@ -134,7 +134,8 @@ pub fn open(path: &Path) -> Result<Case, OpenError> {
 ///
 /// A process without Python, or with one that cannot be read, still has its memory explained: the
 /// case then has no heap, and says why among its problems.
-fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
+#[must_use]
+pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let Capture { view, threads: native, mut moment, mut problems, mut timings } = taken;
     let kept = Arc::new(view);
     let view = &*kept;

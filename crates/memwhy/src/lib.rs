@@ -16,7 +16,9 @@ mod samples;
 mod sources;
 mod threads;
 
-pub use capture::{Options, capture, from_proc, open, open_core, open_snapshot, write_core};
+pub use capture::{
+    Options, capture, from_proc, observe, open, open_core, open_snapshot, write_core,
+};
 pub use look::look;
 pub use memwhy_model as model;
 pub use memwhy_reason::{Verdict, explain};

@@ -13,6 +13,7 @@ use crate::memory::{Fault, FaultKind, Memory};
 use crate::sys::process_vm;
 use memwhy_model::{Addr, PageState, Residency};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,6 @@ pub struct View {
 }
 
 /// Where the bytes come from.
-#[derive(Debug)]
 enum Source {
     /// The process as it is now.
     Live(Process),
@@ -40,6 +40,20 @@ enum Source {
     Core(CoreMemory),
     /// A copy of those pages that somebody asked for: what is not in it is not known.
     Parts(Process, Captured),
+    /// Another view of the same target, through something that may answer otherwise.
+    Through(Box<dyn Memory + Send + Sync>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live(_) => "Live",
+            Self::Copy(..) => "Copy",
+            Self::Core(_) => "Core",
+            Self::Parts(..) => "Parts",
+            Self::Through(_) => "Through",
+        })
+    }
 }
 
 impl View {
@@ -66,6 +80,15 @@ impl View {
         Self { source: Source::Parts(process, copy), maps, pages, files: Mutex::default() }
     }
 
+    /// Looks at the same target through `wrap`, which decides what is read: how a test has memory
+    /// fail and lie.
+    #[must_use]
+    pub fn through(self, wrap: impl FnOnce(Self) -> Box<dyn Memory + Send + Sync>) -> Self {
+        let (maps, pages) = (self.maps.clone(), self.pages.clone());
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { source: Source::Through(wrap(self)), maps, pages, files: Mutex::new(files) }
+    }
+
     /// The mappings.
     #[must_use]
     pub const fn maps(&self) -> &Maps {
@@ -85,7 +108,7 @@ impl View {
             Source::Live(process) | Source::Copy(process, _) | Source::Parts(process, _) => {
                 Some(process)
             }
-            Source::Core(_) => None,
+            Source::Core(_) | Source::Through(_) => None,
         }
     }
 
@@ -111,7 +134,7 @@ impl View {
         // root is then as good, if the inode there is still the one that is mapped.
         let process = match &self.source {
             Source::Live(process) | Source::Copy(process, _) | Source::Parts(process, _) => process,
-            Source::Core(_) => return None,
+            Source::Core(_) | Source::Through(_) => return None,
         };
         let exact = process.path("map_files").join(mapping.range().to_string());
         if let Ok(file) = File::open(exact) {
@@ -130,6 +153,7 @@ impl View {
                 let process = match &self.source {
                     Source::Copy(_, copy) | Source::Parts(_, copy) => return copy.read(addr, buf),
                     Source::Core(core) => return core.read(addr, buf),
+                    Source::Through(memory) => return memory.read(addr, buf),
                     Source::Live(process) => process,
                 };
                 match process_vm::read(process.pid, addr.0, buf) {
@@ -176,6 +200,7 @@ impl Memory for View {
             Source::Live(_) => false,
             Source::Copy(_, copy) | Source::Parts(_, copy) => copy.read(addr, buf).is_ok(),
             Source::Core(core) => core.read(addr, buf).is_ok(),
+            Source::Through(memory) => return memory.read(addr, buf),
         };
         if whole {
             return Ok(());

@@ -1,0 +1,214 @@
+//! Is a process the same, live and in each kind of file that is made of it?
+//!
+//! One process that waits, read four ways: live, from `memwhy core`, from gdb's `gcore`, from `memwhy
+//! snap`. What must differ is listed here and taken out; everything else is equal, to the last
+//! reference.
+
+use memwhy::model::{Addr, Case, Flags, Owner, Untold};
+use memwhy::{CoreFiles, NativeDetail, Options, Values};
+use memwhy_target::core_file::write::Existing;
+use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, script};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Where the files of one version go; it is gone when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(label: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("parity-{label}"));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder for tests");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One object: where, how large, of which type, what is known of it, and what it refers to.
+type Object<'c> = (Addr, u64, &'c str, Flags, Option<u32>, Vec<Addr>);
+
+fn objects(case: &Case) -> Vec<Object<'_>> {
+    let heap = case.heap.as_ref().expect("it is Python");
+    let name = |id| heap.type_row(id).map_or("", |row| row.name.as_str());
+    let object = |id| {
+        let references = heap.references(id).iter().map(|to| heap.addr(*to)).collect();
+        let (size, flags) = (heap.size(id).0, heap.flags(id));
+        (heap.addr(id), size, name(heap.type_of(id)), flags, heap.reference_count(id), references)
+    };
+    heap.ids().map(object).collect()
+}
+
+#[track_caller]
+fn same_objects(label: &str, live: &Case, other: &Case) {
+    let (ours, theirs) = (objects(live), objects(other));
+    assert!(ours.len() > 20_000, "{label}: {} objects", ours.len());
+    let different = ours.iter().zip(&theirs).find(|(a, b)| a != b);
+    assert_eq!(different, None, "{label}");
+    assert_eq!(ours.len(), theirs.len(), "{label}");
+}
+
+/// Everything of a case but its objects, without what says when and how it was made.
+fn facts(case: &Case) -> Value {
+    let mut value = serde_json::to_value(case).expect("a case has JSON");
+    for gone in ["about", "timings"] {
+        value[gone] = Value::Null;
+    }
+    for thread in value["threads"].as_array_mut().into_iter().flatten() {
+        // Threads are watched for a moment before each capture, and rest or not.
+        for gone in ["cpu_share", "cpu_wait", "seen"] {
+            thread[gone] = Value::Null;
+        }
+    }
+    value
+}
+
+/// Takes the value at `path` out of each element, or of the object itself.
+fn without(value: &mut Value, path: &[&str]) {
+    match (value, path) {
+        (Value::Array(items), path) => items.iter_mut().for_each(|item| without(item, path)),
+        (Value::Object(_), []) | (_, []) => {}
+        (Value::Object(object), [last]) => drop(object.remove(*last)),
+        (Value::Object(object), [first, rest @ ..]) => {
+            if let Some(inner) = object.get_mut(*first) {
+                without(inner, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn same_facts(label: &str, live: &Case, other: &Case, differences: &[&[&str]]) {
+    let (mut ours, mut theirs) = (facts(live), facts(other));
+    for path in differences {
+        without(&mut ours, path);
+        without(&mut theirs, path);
+    }
+    let keys = ours.as_object().expect("a case is an object").keys();
+    for key in keys {
+        let (a, b) = (&ours[key], &theirs[key]);
+        assert!(a == b, "{label}: {key} differs:\n{}", first_difference(a, b, key));
+    }
+}
+
+fn first_difference(a: &Value, b: &Value, at: &str) -> String {
+    match (a, b) {
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            let pairs = x.iter().zip(y).enumerate();
+            let differing = pairs.into_iter().find(|(_, (a, b))| a != b);
+            differing.map_or_else(String::new, |(n, (a, b))| {
+                first_difference(a, b, &format!("{at}[{n}]"))
+            })
+        }
+        (Value::Object(x), Value::Object(y)) => {
+            let differing = x.keys().chain(y.keys()).find(|key| x.get(*key) != y.get(*key));
+            differing.map_or_else(String::new, |key| {
+                first_difference(&a[key], &b[key], &format!("{at}.{key}"))
+            })
+        }
+        _ => format!("{at}: {a} and {b}"),
+    }
+}
+
+/// What only the kernel knows, which a core of ours does not write down: what a descriptor is.
+const DESCRIPTORS: &[&str] = &["threads", "call"];
+/// What changes behind the back of a process that waits: which pages of files are in memory, and
+/// with how many others they are shared.
+const PAGE_CACHE: &[&[&str]] = &[
+    &["mappings", "rss"],
+    &["mappings", "pss"],
+    &["mappings", "owners"],
+    &["mappings", "unexplained"],
+    &["accounting"],
+];
+/// What a core of others does not tell: residency, and all that is counted by it; names of mappings.
+const RESIDENCY: &[&[&str]] = &[
+    &["mappings"],
+    &["accounting"],
+    &["malloc", "glibc", "arenas", "resident"],
+    &["malloc", "glibc", "arenas", "free_resident"],
+    &["malloc", "glibc", "arenas", "trim_returns"],
+    &["malloc", "glibc", "arenas", "largest_free"],
+    &["malloc", "glibc", "trim_returns"],
+    &["malloc", "glibc", "pins"],
+    &["malloc", "glibc", "large_free"],
+];
+
+fn adds_up(label: &str, case: &Case) {
+    let owners: u64 = Owner::ALL.iter().map(|owner| case.resident(*owner).0).sum();
+    assert_eq!(owners + case.accounting.unexplained.0, case.rss().0, "{label}");
+}
+
+fn gcore(pid: u32, folder: &Path) -> Option<PathBuf> {
+    let prefix = folder.join("gcore");
+    let mut command = Command::new("gcore");
+    command.arg("-o").arg(&prefix).arg(pid.to_string());
+    let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let path = folder.join(format!("gcore.{pid}"));
+    if done.is_ok_and(|status| status.success()) && path.is_file() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "gdb's gcore is not there");
+    eprintln!("SKIPPED: gdb's gcore is not there");
+    None
+}
+
+fn check(python: &Interpreter) {
+    let label = python.label.as_str();
+    let workload = Workload::start(&python.path, &script("zoo.py"), &[]);
+    let folder = Folder::new(label);
+    let pid = workload.pid();
+    let options = Options::default();
+    let live = memwhy::capture(pid, &options).expect("it can be read");
+    adds_up(label, &live);
+
+    let path = folder.0.join("core");
+    let patience = Duration::from_secs(60);
+    let written = memwhy::write_core(pid, &path, Existing::Keep, patience).expect("room");
+    assert_eq!(written.threads, live.threads.len(), "{label}");
+    let open = |path: &Path| {
+        memwhy::open_core(path, &CoreFiles::default(), NativeDetail::default()).expect("a core")
+    };
+    let core = open(&path);
+    same_objects(&format!("{label} memwhy core"), &live, &core);
+    let differences: Vec<&[&str]> = [&[DESCRIPTORS], PAGE_CACHE].concat();
+    same_facts(&format!("{label} memwhy core"), &live, &core, &differences);
+    adds_up(&format!("{label} memwhy core"), &core);
+    assert!(core.about.tells(Untold::Residency), "{label}");
+    for owner in Owner::ALL.into_iter().filter(|owner| *owner != Owner::FileClean) {
+        assert_eq!(live.resident(owner), core.resident(owner), "{label}: {}", owner.id());
+    }
+
+    if let Some(path) = gcore(pid, &folder.0) {
+        let theirs = open(&path);
+        same_objects(&format!("{label} gcore"), &live, &theirs);
+        let differences: Vec<&[&str]> = [&[DESCRIPTORS], RESIDENCY].concat();
+        same_facts(&format!("{label} gcore"), &live, &theirs, &differences);
+        adds_up(&format!("{label} gcore"), &theirs);
+        assert!(!theirs.about.tells(Untold::Residency), "{label}");
+        assert_eq!(theirs.about.command, live.about.command, "{label}");
+    }
+
+    let path = folder.0.join("kept.memwhy");
+    memwhy::write(&live, &path, Values::Kept).expect("room");
+    let snapshot = memwhy::open_snapshot(&path).expect("a snapshot");
+    same_objects(&format!("{label} snap"), &live, &snapshot);
+    same_facts(&format!("{label} snap"), &live, &snapshot, &[]);
+    assert_eq!(json!(live.about.command), json!(snapshot.about.command), "{label}");
+}
+
+#[test]
+fn a_process_is_the_same_live_in_a_core_of_ours_in_one_of_gdb_and_in_a_snapshot() {
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    assert!(!interpreters().is_empty(), "no interpreter was found");
+    for python in interpreters() {
+        check(python);
+    }
+}
