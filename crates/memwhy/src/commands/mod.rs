@@ -126,14 +126,20 @@ impl Cli {
     #[must_use]
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Self {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-        let is_target = |word: &OsString| {
-            let pid = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit());
-            word.to_str().is_some_and(pid) || Path::new(word).exists()
+        let is_pid = |word: &OsString| {
+            word.to_str().is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit()))
         };
+        let is_target = |word: &OsString| is_pid(word) || Path::new(word).exists();
         let first = arguments.get(1);
         let named = Self::command()
             .get_subcommands()
             .any(|command| first.is_some_and(|word| *word == *command.get_name()));
+        // The kernel calls its cores `core`, too: without a pid to write a core of it is that file.
+        let help = |word: &OsString| matches!(word.to_str(), Some("-h" | "--help"));
+        let own_core = first.is_some_and(|word| word == "core")
+            && Path::new("core").is_file()
+            && !arguments.iter().skip(2).any(|word| is_pid(word) || help(word));
+        let named = named && !own_core;
         if !named && arguments.iter().skip(1).any(is_target) {
             arguments.insert(1, "explain".into());
         }

@@ -26,6 +26,8 @@ const AT_RANDOM: u64 = 25;
 const AT_SYSINFO_EHDR: u64 = 33;
 /// `brk` begins no farther behind the program: 1 GiB, and what is rounded.
 const FARTHEST_BRK: u64 = (1 << 30) + (32 << 20);
+/// `ELF_ET_DYN_BASE` of x86-64: two thirds of the address space.
+const PROGRAMS_BEGIN: Addr = Addr(0x5555_5555_4aaa);
 /// What marks mappings of a core whose files have no numbers.
 const NO_DEVICE: &str = "core";
 
@@ -105,16 +107,22 @@ fn name_special(maps: &mut Maps, notes: &Notes) {
 }
 
 /// The memory of `brk`: the kernel puts it behind the program's data, a random distance away
-/// (`arch_randomize_brk`). Who relies on it checks it against what malloc says.
+/// (`arch_randomize_brk`), or, where the loader itself was started with the program as its argument,
+/// behind where programs begin (`load_elf_binary`). Who relies on it checks it against what malloc
+/// says.
 fn brk_heap<'m>(maps: &'m mut Maps, notes: &Notes) -> Option<&'m mut Mapping> {
     let exe = program(maps, notes);
-    let last =
-        maps.0.iter().rposition(|mapping| mapping.facts.file && mapping.facts.name == exe)?;
-    let end = maps.0.get(last)?.range().end;
-    let mut behind = maps.0.iter_mut().skip(last + 1);
-    let heap = behind.find(|mapping| mapping.writable() && mapping.range().start != end)?;
-    let near = heap.range().start.checked_since(end).is_some_and(|far| far <= FARTHEST_BRK);
-    (near && heap.anonymous() && heap.facts.name.is_empty()).then_some(heap)
+    let of_exe = |mapping: &&Mapping| mapping.facts.file && mapping.facts.name == exe;
+    let last = maps.0.iter().rfind(of_exe).map(|mapping| mapping.range().end);
+    let ends = [last, Some(PROGRAMS_BEGIN)];
+    let place = ends.into_iter().flatten().find_map(|end| {
+        let after = maps.0.partition_point(|mapping| mapping.range().start <= end);
+        let mut behind = maps.0.iter().enumerate().skip(after);
+        let (at, heap) = behind.find(|(_, mapping)| mapping.writable())?;
+        let near = heap.range().start.checked_since(end).is_some_and(|far| far <= FARTHEST_BRK);
+        (near && heap.anonymous() && heap.facts.name.is_empty()).then_some(at)
+    });
+    maps.0.get_mut(place?)
 }
 
 /// The path of the program: the file that its entry point is in.
