@@ -335,11 +335,10 @@ fn py_spy_and_pystack_show_our_core_as_they_show_the_living() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         // Functions and lines; whether the path is shortened differs between the two.
         let frame = |line: &str| {
-            let place = line.split_once(".py").map(|(_, place)| place)?;
-            let function = line.trim().split(['(', ')']).next()?;
-            let file = line.split(".py").next()?.rsplit('/').next()?;
-            let file = file.rsplit(['(', '"']).next()?;
-            (!line.starts_with("Process")).then(|| format!("{function} {file} {place}"))
+            let (before, place) = line.rsplit_once(".py")?;
+            let file = before.rsplit(['/', '(', '"']).next()?;
+            let function = before.trim().split('(').next()?.split('/').next()?;
+            line.starts_with(' ').then(|| format!("{function}{file}{place}"))
         };
         let frames: Vec<String> = text.lines().filter_map(frame).collect();
         assert!(!frames.is_empty(), "{tool}: {text}{error}");
@@ -375,7 +374,7 @@ fn heads_and_notes_that_lie_are_survived() {
             lying[at] = value;
         }
         file.write_all_at(&lying, 0).expect("room");
-        let case = memwhy::open_core(Path::new(&path), &files, memwhy::NativeDetail::Names);
+        let case = memwhy::open_core(Path::new(&path), &files, &memwhy::Options::default());
         opened += u64::from(case.is_ok());
     }
     assert!(opened > 0, "every lie was noticed at the door, so nothing behind it was tested");

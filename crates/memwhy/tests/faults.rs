@@ -5,7 +5,7 @@
 //! add up. `MEMWHY_FAULT_ROUNDS` says how many seeds are tried, 2 if it does not.
 
 use memwhy::model::{Owner, ProblemKind};
-use memwhy::{CoreFiles, NativeDetail};
+use memwhy::{CoreFiles, Options};
 use memwhy_target::Memory;
 use memwhy_target::core_file::{self, write::Existing};
 use memwhy_testkit::{Flaky, Mishap, Turn, Workload, require, script};
@@ -46,7 +46,7 @@ fn survive(path: &Path, mishap: Mishap, one_in: u64, seed: u64) -> u64 {
     };
     taken.view = taken.view.through(flaky);
     let started = Instant::now();
-    let case = memwhy::observe(taken, about, NativeDetail::Names);
+    let case = memwhy::observe(taken, about, &Options::default());
     let owners: u64 = Owner::ALL.iter().map(|owner| case.resident(*owner).0).sum();
     assert_eq!(owners + case.accounting.unexplained.0, case.rss().0, "{name}");
     if let Some(heap) = &case.heap {

@@ -5,7 +5,7 @@
 //! reference.
 
 use memwhy::model::{Addr, Case, Flags, Owner, Untold};
-use memwhy::{CoreFiles, NativeDetail, Options, Values};
+use memwhy::{CoreFiles, Options, Values};
 use memwhy_target::core_file::write::Existing;
 use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, script};
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ fn check(python: &Interpreter) {
     let written = memwhy::write_core(pid, &path, Existing::Keep, patience).expect("room");
     assert_eq!(written.threads, live.threads.len(), "{label}");
     let open = |path: &Path| {
-        memwhy::open_core(path, &CoreFiles::default(), NativeDetail::default()).expect("a core")
+        memwhy::open_core(path, &CoreFiles::default(), &Options::default()).expect("a core")
     };
     let core = open(&path);
     same_objects(&format!("{label} memwhy core"), &live, &core);
