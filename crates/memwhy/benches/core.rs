@@ -5,6 +5,7 @@
 //! and CPUs are shared with whatever else runs: the ratio counts.
 
 use memwhy_testkit::{Workload, require, script};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ struct Run {
     stopped_s: f64,
     disk_mib: f64,
 }
+
+/// What is compared.
+type Figure = fn(&Run) -> f64;
 
 fn main() {
     // `cargo test` runs benches too, with this flag missing.
@@ -44,20 +48,20 @@ fn main() {
         runs[1].push(watched(&mut gcore, target.pid(), &written));
     }
     std::fs::remove_dir_all(&folder).expect("ours");
-    let median = |of: fn(&Run) -> f64, runs: &[Run]| {
+    let median = |of: Figure, runs: &[Run]| {
         let mut values: Vec<f64> = runs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values[RUNS / 2]
     };
     let mut text = String::from("| | memwhy core | gcore | ratio |\n| --- | --- | --- | --- |\n");
-    let rows: [(&str, fn(&Run) -> f64); 3] = [
+    let rows: [(&str, Figure); 3] = [
         ("process stopped, s", |run| run.stopped_s),
         ("until the file is there, s", |run| run.wall_s),
         ("on disk, MiB", |run| run.disk_mib),
     ];
     for (what, of) in rows {
         let (a, b) = (median(of, &runs[0]), median(of, &runs[1]));
-        text += &format!("| {what} | {a:.3} | {b:.3} | {:.2} |\n", a / b);
+        let _ = writeln!(text, "| {what} | {a:.3} | {b:.3} | {:.2} |", a / b);
     }
     std::io::stdout().write_all(text.as_bytes()).expect("standard output is open");
 }

@@ -202,7 +202,10 @@ fn check(python: &Interpreter) {
         same_facts(&format!("{label} gcore"), &live, &theirs, &differences);
         adds_up(&format!("{label} gcore"), &theirs);
         assert!(!theirs.about.tells(Untold::Residency), "{label}");
-        assert_eq!(theirs.about.command, live.about.command, "{label}");
+        // The stack has all words that the kernel was given; a loader that was started with the
+        // program as its argument takes its own away from what /proc shows.
+        let (theirs, ours) = (&theirs.about.command, &live.about.command);
+        assert!(!ours.is_empty() && theirs.ends_with(ours), "{label}: {theirs:?} and {ours:?}");
     }
 
     let path = folder.0.join("kept.memwhy");
