@@ -47,11 +47,19 @@ class Mallinfo2(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in MALLINFO]
 
 
+class Mallinfo(ctypes.Structure):
+    """struct mallinfo, the only one before: the same, as long as heaps are below 2 GiB."""
+
+    _fields_ = [(name, ctypes.c_int) for name in MALLINFO]
+
+
 try:
     MALLINFO2 = LIBC.mallinfo2
     MALLINFO2.restype = Mallinfo2
 except AttributeError:
-    MALLINFO2 = None
+    MALLINFO2 = getattr(LIBC, "mallinfo", None)
+    if MALLINFO2 is not None:
+        MALLINFO2.restype = Mallinfo
 
 
 def serve(live_bytes, cause, shape, **more):
@@ -240,7 +248,7 @@ def trim():
 
 def mallinfo2():
     if MALLINFO2 is None:
-        return {"error": "this libc has no mallinfo2"}
+        return {"error": "this libc has neither mallinfo2 nor mallinfo"}
     info = MALLINFO2()
     return {name: getattr(info, name) for name in MALLINFO if name != "usmblks"}
 

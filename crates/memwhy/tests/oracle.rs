@@ -518,72 +518,44 @@ fn threads(case: &Case, pid: u32, figures: &mut String, faults: &mut Vec<String>
     }
 }
 
-#[test]
-fn what_cpython_2_7_says_of_itself_is_what_is_seen() {
-    agree("2.7.18");
+/// One test for each row of the README's support table.
+macro_rules! each_is_what_it_says {
+    ($($name:ident: $label:literal),+ $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                agree($label);
+            }
+        )+
+
+        /// The builds that have to be under test.
+        #[allow(dead_code, reason = "used soon")]
+        const BUILDS: &[&str] = &[$($label),+];
+    };
 }
 
-#[test]
-fn what_cpython_3_6_says_of_itself_is_what_is_seen() {
-    agree("3.6.15");
-}
-
-#[test]
-fn what_cpython_3_7_says_of_itself_is_what_is_seen() {
-    agree("3.7.16");
-}
-
-#[test]
-fn what_cpython_3_8_says_of_itself_is_what_is_seen() {
-    agree("3.8.18");
-}
-
-#[test]
-fn what_cpython_3_9_says_of_itself_is_what_is_seen() {
-    agree("3.9.18");
-}
-
-#[test]
-fn what_cpython_3_10_says_of_itself_is_what_is_seen() {
-    agree("3.10.13");
-}
-
-#[test]
-fn what_cpython_3_11_says_of_itself_is_what_is_seen() {
-    agree("3.11.7");
-}
-
-#[test]
-fn what_cpython_3_12_says_of_itself_is_what_is_seen() {
-    agree("3.12.1");
-}
-
-#[test]
-fn what_cpython_3_13_says_of_itself_is_what_is_seen() {
-    agree("3.13.0");
-}
-
-#[test]
-fn what_cpython_3_13_without_gil_says_of_itself_is_what_is_seen() {
-    agree("3.13t");
-}
-
-#[test]
-fn what_a_stripped_static_cpython_says_of_itself_is_what_is_seen() {
-    agree("debian-3.11.2");
-}
-
-#[test]
-fn what_debians_3_13_says_of_itself_is_what_is_seen() {
-    agree("debian-3.13");
-}
-
-#[test]
-fn what_debians_3_14_says_of_itself_is_what_is_seen() {
-    agree("debian-3.14");
-}
-
-#[test]
-fn what_debians_3_15_says_of_itself_is_what_is_seen() {
-    agree("debian-3.15");
+each_is_what_it_says! {
+    cpython_2_7: "2.7.18",
+    cpython_3_6: "3.6.15",
+    cpython_3_7: "3.7.16",
+    cpython_3_8: "3.8.18",
+    cpython_3_9: "3.9.18",
+    cpython_3_10: "3.10.13",
+    cpython_3_11: "3.11.7",
+    cpython_3_12: "3.12.1",
+    cpython_3_13: "3.13.0",
+    free_threaded_3_13: "3.13t",
+    free_threaded_3_14: "3.14t",
+    debian_2_7: "debian-2.7",
+    debian_3_9: "debian-3.9",
+    debian_3_11: "debian-3.11",
+    debian_3_13: "debian-3.13",
+    debian_3_14: "debian-3.14",
+    debian_3_15: "debian-3.15",
+    debug_build_of_2_7: "debian-2.7d",
+    debug_build_of_3_9: "debian-3.9d",
+    debug_build_of_3_11: "debian-3.11d",
+    debug_build_of_3_13: "debian-3.13d",
+    debug_build_of_3_14: "debian-3.14d",
+    debug_build_of_3_15: "debian-3.15d",
 }

@@ -3,11 +3,11 @@
 //! Nothing is believed because of a name: `type` must be its own type, the runtime must lead to
 //! interpreters whose threads lead back to them. What does not hold is refused with a sentence.
 
-use crate::dict;
 use crate::layout::debug_offsets::DebugOffsets;
 use crate::layout::{Layouts, TypeFlags};
 use crate::runtime::{MOST_INTERPRETERS, walk_list};
 use crate::version::{Build, Version};
+use crate::{dict, text};
 use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, PythonAbout, Trust};
 use memwhy_native::{Image, Images};
 use memwhy_target::{MemoryExt, View};
@@ -118,9 +118,6 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
         offsets.apply(&mut layouts, problems);
     }
     let refuse = |what| Refusal::NotAsExpected { version: build.version.to_string(), what };
-    if !is_type_of_types(view, &layouts, type_type) {
-        return Err(refuse("type is not its own type"));
-    }
     if let Some(named) = version_in_name(image.file_name())
         && named != build.version.series()
     {
@@ -135,12 +132,7 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
     let runtime = runtime.filter(|_| layouts.runtime_state.is_some());
     let first = first_interpreter(view, image, runtime, &layouts, &data);
     let first = first.ok_or(refuse("nothing leads to its first interpreter"))?;
-    // The main interpreter is the oldest, the last of the list; younger ones may have no thread.
-    let next = |at| layouts.interpreter_state.next.read(view, at).ok().flatten();
-    let (all, _) = walk_list(Some(first), MOST_INTERPRETERS, next);
-    let main = all.last().copied().unwrap_or(first);
-    what_is_wrong(view, &layouts, main).map_or(Ok(()), |what| Err(refuse(what)))?;
-    Ok(Interpreter {
+    let found = Interpreter {
         build,
         layouts,
         trust,
@@ -151,7 +143,24 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
         type_type,
         data,
         all_data: image.data.clone(),
-    })
+    };
+    found.objection(view).map_or(Ok(()), |what| Err(refuse(what)))?;
+    Ok(found)
+}
+
+impl Interpreter {
+    /// What of its layouts does not hold in memory, if something does not.
+    #[must_use]
+    pub fn objection(&self, view: &View) -> Option<&'static str> {
+        let layouts = &self.layouts;
+        if !is_type_of_types(view, layouts, self.type_type) {
+            return Some("type is not its own type");
+        }
+        // The main interpreter is the oldest, the last of the list; younger ones may have no thread.
+        let next = |at| layouts.interpreter_state.next.read(view, at).ok().flatten();
+        let (all, _) = walk_list(Some(self.first), MOST_INTERPRETERS, next);
+        what_is_wrong(view, layouts, all.last().copied().unwrap_or(self.first))
+    }
 }
 
 /// The head of the list of interpreters: in the runtime, or a static variable of 2.7 and 3.6 that
@@ -203,10 +212,19 @@ fn what_is_wrong(view: &View, layouts: &Layouts, first: Addr) -> Option<&'static
     let modules = fields.modules.read(view, first).ok().flatten();
     let sys = modules.map(|modules| dict::get(view, layouts, modules, "sys"));
     match sys {
-        Some(Ok(Some(_))) => None,
+        Some(Ok(Some(sys))) => {
+            let named = name_of_module(view, layouts, sys);
+            (named.as_deref() != Some("sys")).then_some("the module sys has another name")
+        }
         Some(Ok(None) | Err(_)) => Some("sys.modules has no member sys"),
         None => Some("there is no sys.modules: it starts or ends just now"),
     }
+}
+
+fn name_of_module(view: &View, layouts: &Layouts, module: Addr) -> Option<String> {
+    let own = layouts.module.md_dict.read(view, module).ok().flatten()?;
+    let name = dict::get(view, layouts, own, "__name__").ok().flatten()?;
+    text::read(view, layouts, name, 16).ok()
 }
 
 fn is_type_of_types(view: &View, layouts: &Layouts, at: Addr) -> bool {

@@ -236,15 +236,20 @@ impl Finder<'_> {
                 self.heap.push(object, ty, taken, flags);
                 self.in_chunks.push((at, object));
             } else if let Some(shape) = self.layouts.number_blocks {
-                self.numbers(&shape, at, room);
+                let prefix = debug::prefix(head);
+                self.numbers(&shape, at, prefix, room);
             }
         }
     }
 
     /// Takes the numbers of 2.7 in a chunk, if it is a block of them.
-    fn numbers(&mut self, shape: &NumberBlocks, at: Addr, room: u64) {
-        // malloc rounds up to 16 bytes, and gives what is left over too where it is less than 32.
-        if room < shape.size() || room > shape.size() + 32 {
+    ///
+    /// It begins `prefix` bytes into the chunk.
+    fn numbers(&mut self, shape: &NumberBlocks, chunk: Addr, prefix: u64, room: u64) {
+        let (at, room) = (chunk.at(prefix), room.saturating_sub(prefix));
+        // malloc rounds up to 16 bytes, and gives what is left over too where it is less than 32;
+        // debugging puts 16 behind a block.
+        if room < shape.size() || room > shape.size() + 48 {
             return;
         }
         let Ok(bytes) = self.memory.bytes(at, shape.size(), MAX_READ) else { return };
@@ -260,7 +265,7 @@ impl Finder<'_> {
             let object = at.at(*cell);
             self.heap.push(object, ty, shape.cell, Flags::default());
             if index == 0 {
-                self.in_chunks.push((at, object));
+                self.in_chunks.push((chunk, object));
             }
         }
     }
@@ -303,11 +308,8 @@ impl Finder<'_> {
     /// Whether what should be a count of references, if it is `lowest` or more, is an address.
     fn begins_with_address(&self, object: &[u8], lowest: u64) -> bool {
         // Without GIL every object begins with the address of the thread that owns it.
-        if matches!(self.layouts.object.refcount, Refcount::Shared { .. }) {
-            return false;
-        }
-        let first = object.first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
-        first >= lowest && self.memory.maps().find(Addr(first)).is_some()
+        let Some(word) = self.layouts.object.refcount.word(object) else { return false };
+        word >= lowest && self.memory.maps().find(Addr(word)).is_some()
     }
 
     /// Whether the collector's header, which ends where the object begins, is linked.

@@ -1,11 +1,11 @@
 //! Everything of one Python process: found, walked, and turned into the facts of a case.
 
-use crate::alloc::pymalloc::{self, Pymalloc};
+use crate::alloc::find_arenas;
+use crate::alloc::pymalloc::Pymalloc;
 use crate::details::Details;
 use crate::find::{self, Interpreter, Refusal};
 use crate::heap::{self, Heap, Places};
 use crate::layout::Layouts;
-use crate::layout::tables::interpreter_state::Obmalloc;
 use crate::locks::{self, Observed};
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
@@ -58,9 +58,24 @@ impl Python {
         problems: &mut Problems,
     ) -> Result<Self, Refusal> {
         let interpreter = find::find(view, images, problems)?;
+        Ok(Self::of(interpreter, view, images, malloc, native, problems))
+    }
+
+    /// Walks the allocator and the objects of an interpreter that was found.
+    ///
+    /// Whatever does not hold of what its layouts say is among the problems.
+    #[must_use]
+    pub fn of(
+        interpreter: Interpreter,
+        view: &View,
+        images: &Images,
+        malloc: Option<&Glibc>,
+        native: &[Thread],
+        problems: &mut Problems,
+    ) -> Self {
         let layouts = interpreter.layouts;
         let interpreters = runtime::interpreters(view, &interpreter, problems);
-        let pymalloc = walk_pymalloc(view, &interpreter, &interpreters, problems);
+        let pymalloc = find_arenas::walk(view, &interpreter, &interpreters, problems);
         // Without GIL, and with PYTHONMALLOC=mimalloc.
         let mimalloc =
             if pymalloc.arenas.is_empty() { Mimalloc::walk(view, problems) } else { None };
@@ -109,6 +124,7 @@ impl Python {
             interpreters: &interpreters,
             heap: &heap,
             pymalloc: &pymalloc,
+            mimalloc: mimalloc.as_ref(),
             malloc,
             images,
             threads: native,
@@ -147,7 +163,7 @@ impl Python {
         };
         python.name_sparse_pools();
         python.name_sparse_pages();
-        Ok(python)
+        python
     }
 
     /// Which interpreter it is.
@@ -211,8 +227,8 @@ impl Python {
         let Some(mimalloc) = &self.mimalloc else { return };
         let sparse = mimalloc.pages.iter().filter(|page| page.is_sparse());
         let keepers = sparse.filter_map(|page| {
-            let live = (0..page.blocks).filter(|index| mimalloc.is_live(page, *index));
-            live.map(|index| page.block_addr(index))
+            mimalloc
+                .in_use(page)
                 .find_map(|block| self.occupant(AddrRange::sized(block, page.block)))
         });
         let named = self.most_common(keepers);
@@ -310,33 +326,6 @@ impl Python {
         case.places = self.sources;
         case.closeups = self.closeups;
     }
-}
-
-/// Finds the array of arenas, where the build keeps it, and walks it.
-fn walk_pymalloc(
-    view: &View,
-    python: &Interpreter,
-    interpreters: &[InterpreterState],
-    problems: &mut Problems,
-) -> Pymalloc {
-    let layouts = &python.layouts;
-    let state_of = |interpreter: &InterpreterState| match layouts.interpreter_state.pymalloc {
-        Obmalloc::Statics => None,
-        Obmalloc::Inside(field) => Some(field.addr(interpreter.addr)),
-        Obmalloc::Pointer(field) => field.read(view, interpreter.addr).ok().flatten(),
-    };
-    let array_of = |state: Addr| layouts.obmalloc_state?.arenas.read(view, state).ok().flatten();
-    let stated: Vec<Addr> = interpreters.iter().filter_map(state_of).filter_map(array_of).collect();
-    let (arrays, found_by) = if stated.is_empty() {
-        let array = pymalloc::find_array(view, layouts, &python.data);
-        (array.into_iter().collect(), "its arenas and pools")
-    } else {
-        (stated, "the interpreter's state")
-    };
-    if !arrays.is_empty() {
-        return Pymalloc::walk(view, layouts, &arrays, found_by, problems);
-    }
-    Pymalloc::default()
 }
 
 /// Writable anonymous memory that may hold objects, where malloc's chunks cannot tell which.

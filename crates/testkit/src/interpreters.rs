@@ -46,7 +46,10 @@ impl Interpreter {
         let text = String::from_utf8(output.stdout).ok()?;
         let build = text.trim();
         let version = parse_version(build.trim_end_matches(['t', 'd']))?;
-        let fetched = DEBIAN_FOLDERS.iter().any(|folder| path.starts_with(cached(folder)));
+        // The folder may be a link, and the path lead through it or not.
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        let is_in = |name: &&str| cached(name).canonicalize().ok() == folder;
+        let fetched = folder.is_some() && DEBIAN_FOLDERS.iter().any(|name| is_in(&name));
         let debian = path.starts_with("/usr/bin") || fetched;
         let label = format!("{}{build}", if debian { DEBIAN } else { "" });
         Some(Self { label, path: path.to_owned(), version })

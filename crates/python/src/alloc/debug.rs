@@ -14,6 +14,17 @@ const FORBIDDEN: [u64; 2] = [0xfd_fdfd_fdfd_fdfd, 0xfb_fbfb_fbfb_fbfb];
 /// Strips prefixes: how many bytes they take, and the rest. `None` if the letter says that what
 /// follows is no object.
 pub(crate) fn strip(block: &[u8]) -> Option<(u64, &[u8])> {
+    let (taken, letter, rest) = prefixes(block);
+    (letter == b'o').then_some((taken, rest))
+}
+
+/// How many bytes the prefixes of a block take, whatever it is for.
+pub(crate) fn prefix(block: &[u8]) -> u64 {
+    prefixes(block).0
+}
+
+/// What the prefixes take, the letter of the innermost, and the rest.
+fn prefixes(block: &[u8]) -> (u64, u8, &[u8]) {
     let (mut taken, mut rest) = (0, block);
     let mut innermost = b'o';
     while taken < 2 * PREFIX {
@@ -24,10 +35,10 @@ pub(crate) fn strip(block: &[u8]) -> Option<(u64, &[u8])> {
             break;
         }
         innermost = letter;
-        rest = rest.get(16..)?;
+        rest = rest.get(16..).unwrap_or_default();
         taken += PREFIX;
     }
-    (innermost == b'o').then_some((taken, rest))
+    (taken, innermost, rest)
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ pub(crate) fn cells(
     let mut found = Vec::new();
     let mut common = None;
     for cell in (0..shape.cells).map(|cell| shape.first + cell * shape.cell) {
-        let (count, ty) = (word(cell)?, word(cell + 8)?);
+        let count = cell + shape.count;
+        let (count, ty) = (word(count)?, word(count + 8)?);
         if common == Some(ty) || (common.is_none() && type_at(Addr(ty))) {
             common = Some(ty);
             if count == 0 || count >= 1 << 32 {
@@ -47,7 +48,7 @@ mod tests {
     use super::cells;
     use crate::layout::facts::NumberBlocks;
 
-    const SHAPE: NumberBlocks = NumberBlocks { first: 8, cell: 24, cells: 3 };
+    const SHAPE: NumberBlocks = NumberBlocks { first: 8, cell: 24, cells: 3, count: 0 };
 
     fn found(words: &[u64]) -> Option<Vec<u64>> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();

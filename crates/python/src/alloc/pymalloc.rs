@@ -350,7 +350,11 @@ fn free_pools(
 /// `arenas` is a local symbol, gone in a stripped build. The array gives itself away: its entries
 /// are arenas, and a pool in one of them names the entry by its index.
 #[must_use]
-pub fn find_array(memory: &dyn Memory, layouts: &Layouts, data: &[AddrRange]) -> Option<Addr> {
+pub(crate) fn find_array(
+    memory: &dyn Memory,
+    layouts: &Layouts,
+    data: &[AddrRange],
+) -> Option<Addr> {
     for range in data {
         let Ok(words) = memory.words(range.start, range.len() / 8, 8 << 20) else { continue };
         let candidates = words.iter().filter(|word| **word != 0 && **word % 16 == 0);
@@ -363,7 +367,8 @@ pub fn find_array(memory: &dyn Memory, layouts: &Layouts, data: &[AddrRange]) ->
     None
 }
 
-fn is_array(memory: &dyn Memory, layouts: &Layouts, array: Addr) -> bool {
+/// Whether `array` is one of arenas, of which one has a pool that names its entry.
+pub(crate) fn is_array(memory: &dyn Memory, layouts: &Layouts, array: Addr) -> bool {
     // Nearly every candidate fails at the first entry: an arena object begins with an address.
     let mut confirmed = false;
     for index in 0..INITIAL_ARENAS {

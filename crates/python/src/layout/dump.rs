@@ -172,12 +172,16 @@ fn parse_place(text: &str) -> Option<(u64, Option<(u8, u8)>)> {
 }
 
 fn parse_build(text: &str) -> Option<Build> {
+    let (text, debug) = match text.strip_suffix(" (debug)") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
     let (version, free_threaded) = match text.strip_suffix('t') {
         Some(version) => (version, true),
         None => (text, false),
     };
     let version: Version = version.parse().ok()?;
-    Some(Build { version, free_threaded, debug: false })
+    Some(Build { version, free_threaded, debug })
 }
 
 #[cfg(test)]

@@ -221,6 +221,8 @@ pub struct NumberBlocks {
     pub cell: u64,
     /// How many cells.
     pub cells: u64,
+    /// Where in a cell its count of references is.
+    pub count: u64,
 }
 
 impl NumberBlocks {
@@ -241,14 +243,18 @@ const NUMBERS: Table<Option<NumberBlocks>> = Table(&[
     Row {
         since: V2_7,
         free_threaded: false,
-        layout: Some(NumberBlocks { first: 8, cell: 24, cells: 41 }),
+        layout: Some(NumberBlocks { first: 8, cell: 24, cells: 41, count: 0 }),
     },
     Row { since: v3(0), free_threaded: false, layout: None },
     Row { since: v3(13), free_threaded: true, layout: None },
 ]);
 
+/// The same with `Py_DEBUG`: objects have two links more, and a block as many bytes.
+const NUMBERS_DEBUG: NumberBlocks = NumberBlocks { first: 8, cell: 40, cells: 24, count: 16 };
+
 pub(super) fn numbers(build: Build) -> Option<NumberBlocks> {
-    NUMBERS.get(build).and_then(|(layout, _)| layout)
+    let usual = NUMBERS.get(build).and_then(|(layout, _)| layout);
+    usual.map(|usual| if build.debug { NUMBERS_DEBUG } else { usual })
 }
 
 pub(super) fn pre_header(build: Build) -> PreHeader {

@@ -13,7 +13,7 @@ use super::tables::{
 };
 use super::{
     ManagedSlots, NumberBlocks, PreHeader, PymallocGeometry, Shape, Spot, StatedSizes, Table,
-    Wording, facts, stated_sizes, trust, wording,
+    Wording, debug_build, facts, stated_sizes, trust, wording,
 };
 use crate::version::Build;
 use memwhy_model::Trust;
@@ -193,7 +193,7 @@ impl Layouts {
     /// # Errors
     /// [`UnknownBuild`] for 3.0 to 3.5, and for builds without GIL before 3.13.
     pub fn for_build(build: Build) -> Result<(Self, Trust), UnknownBuild> {
-        let layouts = Self {
+        let mut layouts = Self {
             build,
             pre_header: facts::pre_header(build),
             pymalloc: facts::pymalloc(build),
@@ -270,6 +270,9 @@ impl Layouts {
         };
         if build.version.series() > (2, 7) && !build.version.reaches(crate::version::v3(6)) {
             return Err(UnknownBuild { build, missing: "objects" });
+        }
+        if build.debug {
+            debug_build::apply(&mut layouts);
         }
         Ok((layouts, trust(build.version)))
     }

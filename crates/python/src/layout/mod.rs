@@ -10,6 +10,7 @@
 //! Tests compare every row with the debug information of every release in `testdata/dwarf/`.
 //! At run time [`debug_offsets`] overrides what the interpreter publishes of itself.
 
+mod debug_build;
 pub mod debug_offsets;
 pub mod debugger_support;
 pub mod dump;

@@ -93,10 +93,18 @@ fn memory(finder: &mut Finder<'_>) {
         for index in (0..pool.blocks).filter(|index| sources.pymalloc.is_live(pool, *index)) {
             let block = sources.pymalloc.block_addr(pool, index);
             let range = AddrRange::sized(block, u64::from(pool.block));
-            let before = [0, 16, 32, 48].map(|before| block.at(before));
-            let taken = heap.owner_of(block).is_some()
-                || before.into_iter().any(|at| range.contains(at) && finder.object(at).is_some());
-            if !taken {
+            if !is_taken(finder, range) {
+                held_from(finder, range, "PyMem_Malloc");
+            }
+        }
+    }
+    for page in sources.mimalloc.into_iter().flat_map(|mimalloc| &mimalloc.pages) {
+        if page.block > LARGEST_CHUNK {
+            continue;
+        }
+        for block in sources.mimalloc.into_iter().flat_map(|mimalloc| mimalloc.in_use(page)) {
+            let range = AddrRange::sized(block, page.block);
+            if !is_taken(finder, range) {
                 held_from(finder, range, "PyMem_Malloc");
             }
         }
@@ -110,6 +118,13 @@ fn memory(finder: &mut Finder<'_>) {
         }
         held_from(finder, AddrRange::sized(at, usable), "malloc");
     }
+}
+
+/// Whether a block has an object in it, or belongs to one.
+fn is_taken(finder: &Finder<'_>, block: AddrRange) -> bool {
+    let mut before = [0, 16, 32, 48].map(|before| block.start.at(before)).into_iter();
+    finder.sources.heap.owner_of(block.start).is_some()
+        || before.any(|at| block.contains(at) && finder.object(at).is_some())
 }
 
 /// Adds what a piece of memory keeps, with the library that one of its words leads to.

@@ -18,6 +18,7 @@ use crate::runtime::InterpreterState;
 use memwhy_model::{Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind};
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
+use memwhy_native::alloc::mimalloc::Mimalloc;
 use memwhy_target::{MAX_READ, MemoryExt, Thread, View};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -31,6 +32,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) interpreters: &'a [InterpreterState],
     pub(crate) heap: &'a Heap,
     pub(crate) pymalloc: &'a Pymalloc,
+    /// mimalloc, if the objects are in it.
+    pub(crate) mimalloc: Option<&'a Mimalloc>,
     pub(crate) malloc: Option<&'a Glibc>,
     pub(crate) images: &'a Images,
     /// Threads as the kernel has them.

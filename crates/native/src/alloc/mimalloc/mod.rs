@@ -278,6 +278,12 @@ impl Mimalloc {
         index < page.blocks && word.is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
+    /// Where the blocks in use of `page` begin.
+    pub fn in_use<'a>(&'a self, page: &'a Page) -> impl Iterator<Item = Addr> + 'a {
+        let live = (0..page.blocks).filter(|index| self.is_live(page, *index));
+        live.map(|index| page.block_addr(index))
+    }
+
     /// How large the block in use is that begins at `addr`, if there is one.
     #[must_use]
     pub fn block_at(&self, addr: Addr) -> Option<u64> {
@@ -302,8 +308,7 @@ impl Mimalloc {
             claims.claim(Layer::Block, *own, Owner::PythonRuntime);
         }
         for page in &self.pages {
-            for index in (0..page.blocks).filter(|index| self.is_live(page, *index)) {
-                let addr = page.block_addr(index);
+            for addr in self.in_use(page) {
                 claims.claim(Layer::Block, AddrRange::sized(addr, page.block), owner(page, addr));
             }
         }

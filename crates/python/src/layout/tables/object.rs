@@ -61,6 +61,18 @@ pub enum Count {
 }
 
 impl Refcount {
+    /// The whole word that the count is in, `None` where there is no such word.
+    #[must_use]
+    pub fn word(&self, object: &[u8]) -> Option<u64> {
+        let offset = match self {
+            Self::Plain(count) | Self::Split(count) => count.offset,
+            Self::Flagged { count, .. } => count.offset,
+            Self::Shared { .. } => return None,
+        };
+        let word = object.get(usize::try_from(offset).ok()?..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*word))
+    }
+
     /// The count in a copy of the object, `None` where the copy is too short.
     #[must_use]
     pub fn of(&self, object: &[u8]) -> Option<Count> {
