@@ -8,9 +8,13 @@ It then waits and answers on stdin: ping, trim, quit.
 import ctypes
 import json
 import os
-import queue
 import sys
 import threading
+
+try:
+    import queue
+except ImportError:  # 2.7
+    import Queue as queue
 
 WORKERS = 16
 REQUESTS = 160
@@ -39,6 +43,11 @@ def rss_mib():
         return sum(int(line.split()[1]) for line in file if line.startswith("Rss:")) // 1024
 
 
+def say(text):
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def tell(text):
     sys.stderr.write(text)
     sys.stderr.flush()
@@ -49,7 +58,7 @@ def announce():
     tell("all responses freed, %d KiB still in use, RSS %d MiB\n" % (live // 1024, rss_mib()))
     expected = {"cause": "allocator-retention", "class": "thread-arenas"}
     ready = {"pid": os.getpid(), "rss_kib": rss_mib() * 1024, "live_bytes": live}
-    print("READY " + json.dumps(dict(ready, expected=expected)), flush=True)
+    say("READY " + json.dumps(dict(ready, expected=expected)))
 
 
 def answer(command):
@@ -65,7 +74,9 @@ def answer(command):
 
 
 for number in range(WORKERS):
-    threading.Thread(target=serve, name="worker-%d" % number, daemon=True).start()
+    worker = threading.Thread(target=serve, name="worker-%d" % number)
+    worker.daemon = True
+    worker.start()
 for served in range(0, REQUESTS, WORKERS):
     for _ in range(WORKERS):
         requests.put("page")
@@ -73,7 +84,7 @@ for served in range(0, REQUESTS, WORKERS):
     tell("\r%d requests, %d threads, RSS %d MiB  " % (served + WORKERS, WORKERS, rss_mib()))
 tell("\n")
 announce()
-for line in sys.stdin:
+for line in iter(sys.stdin.readline, ""):
     if line.strip() == "quit":
         break
-    print(json.dumps(answer(line.strip())), flush=True)
+    say(json.dumps(answer(line.strip())))

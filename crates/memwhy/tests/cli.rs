@@ -3,7 +3,7 @@
 mod binary;
 
 use binary::{json, memwhy, run};
-use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, require, script};
+use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -436,7 +436,7 @@ fn colours_are_for_terminals_that_want_them() {
 
 #[test]
 fn the_demo_shows_the_cure_and_leaves_nothing() {
-    for python in require(&["3.9.18", "3.13.0"]) {
+    for python in require(&BUILDS) {
         let _turn = turn();
         let path = python.path.display().to_string();
         let output = run(&["demo", "--python", &path]);

@@ -528,9 +528,10 @@ macro_rules! each_is_what_it_says {
             }
         )+
 
-        /// The builds that have to be under test.
-        #[allow(dead_code, reason = "used soon")]
-        const BUILDS: &[&str] = &[$($label),+];
+        #[test]
+        fn no_build_is_left_out() {
+            assert_eq!(memwhy_testkit::BUILDS, [$($label),+]);
+        }
     };
 }
 

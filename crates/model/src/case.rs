@@ -217,6 +217,8 @@ pub struct PythonAbout {
     pub version: String,
     /// Built without the GIL.
     pub free_threaded: bool,
+    /// Whether threads wait for a GIL: also without one built in it can be switched on.
+    pub gil: bool,
     /// Built with `Py_DEBUG`.
     pub debug: bool,
     /// How its layouts are known.

@@ -5,7 +5,7 @@
 
 use crate::layout::debug_offsets::DebugOffsets;
 use crate::layout::{Layouts, TypeFlags};
-use crate::runtime::{MOST_INTERPRETERS, walk_list};
+use crate::runtime::{MOST_INTERPRETERS, gil_is_on, walk_list};
 use crate::version::{Build, Version};
 use crate::{dict, text};
 use memwhy_model::{Addr, AddrRange, ProblemKind, Problems, PythonAbout, Trust};
@@ -22,6 +22,8 @@ pub struct Interpreter {
     pub layouts: Layouts,
     /// How that is known.
     pub trust: Trust,
+    /// Whether threads wait for a GIL.
+    pub gil: bool,
     /// The file that holds it.
     pub image: String,
     /// `_PyRuntime`, since 3.7.
@@ -45,6 +47,7 @@ impl Interpreter {
         PythonAbout {
             version: self.build.version.to_string(),
             free_threaded: self.build.free_threaded,
+            gil: self.gil,
             debug: self.build.debug,
             layout: self.trust,
             image: self.image.clone(),
@@ -132,10 +135,11 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
     let runtime = runtime.filter(|_| layouts.runtime_state.is_some());
     let first = first_interpreter(view, image, runtime, &layouts, &data);
     let first = first.ok_or(refuse("nothing leads to its first interpreter"))?;
-    let found = Interpreter {
+    let mut found = Interpreter {
         build,
         layouts,
         trust,
+        gil: true,
         image: image.path.clone(),
         runtime,
         first,
@@ -145,6 +149,7 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
         all_data: image.data.clone(),
     };
     found.objection(view).map_or(Ok(()), |what| Err(refuse(what)))?;
+    found.gil = gil_is_on(view, &found);
     Ok(found)
 }
 

@@ -172,6 +172,12 @@ impl Python {
         self.interpreter.about()
     }
 
+    /// Its objects.
+    #[must_use]
+    pub const fn graph(&self) -> &memwhy_model::HeapGraph {
+        &self.heap.graph
+    }
+
     /// Where things are in it.
     #[must_use]
     pub const fn layouts(&self) -> &Layouts {

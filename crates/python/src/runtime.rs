@@ -136,11 +136,22 @@ fn gil_holder(memory: &dyn Memory, python: &Interpreter, interpreter: Addr) -> O
     let gil = gil(memory, python, interpreter)?.start;
     let fields = python.layouts.gil_state?;
     let locked = fields.locked.read(memory, gil).ok()?;
-    let enabled = fields.enabled.is_none_or(|enabled| enabled.read(memory, gil) != Ok(0));
-    if locked != 1 || !enabled {
+    if locked != 1 || !is_on(memory, python, gil) {
         return None;
     }
     fields.last_holder.read(memory, gil).ok()?
+}
+
+/// Whether threads wait for a GIL. A free-threaded build can have it on (`PYTHON_GIL=1`, or an
+/// extension that needs it).
+pub(crate) fn gil_is_on(memory: &dyn Memory, python: &Interpreter) -> bool {
+    let gil = gil(memory, python, python.first);
+    gil.map_or(!python.build.free_threaded, |gil| is_on(memory, python, gil.start))
+}
+
+fn is_on(memory: &dyn Memory, python: &Interpreter, gil: Addr) -> bool {
+    let enabled = python.layouts.gil_state.and_then(|fields| fields.enabled);
+    enabled.is_none_or(|enabled| enabled.read(memory, gil) != Ok(0))
 }
 
 /// Where the GIL of an interpreter is, with the words that threads sleep at; `None` where it is no

@@ -25,6 +25,33 @@ const DEBIAN: &str = "debian-";
 /// Names the interpreters to use instead of those found: paths, separated by colons.
 pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
 
+/// The builds that have to be under test: rows of the README's support table.
+pub const BUILDS: [&str; 23] = [
+    "2.7.18",
+    "3.6.15",
+    "3.7.16",
+    "3.8.18",
+    "3.9.18",
+    "3.10.13",
+    "3.11.7",
+    "3.12.1",
+    "3.13.0",
+    "3.13t",
+    "3.14t",
+    "debian-2.7",
+    "debian-3.9",
+    "debian-3.11",
+    "debian-3.13",
+    "debian-3.14",
+    "debian-3.15",
+    "debian-2.7d",
+    "debian-3.9d",
+    "debian-3.11d",
+    "debian-3.13d",
+    "debian-3.14d",
+    "debian-3.15d",
+];
+
 /// An interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {

@@ -96,7 +96,7 @@ impl Service {
             Ok(n) if n > 0 => Ok(line),
             _ => Err(Failure::Other {
                 what: "the demo service ended early".into(),
-                advice: "it needs CPython 3.9 or newer: memwhy demo --python PATH".into(),
+                advice: "it needs CPython 2.7, or 3.6 or newer: memwhy demo --python PATH".into(),
             }),
         }
     }

@@ -120,6 +120,7 @@ struct Target<'a> {
 struct Python<'a> {
     version: &'a str,
     build: &'static str,
+    gil: bool,
     debug: bool,
     layout: &'static str,
 }
@@ -265,6 +266,7 @@ impl<'a> Head<'a> {
             python: about.python.as_ref().map(|python| Python {
                 version: &python.version,
                 build: if python.free_threaded { "free-threaded" } else { "gil" },
+                gil: python.gil,
                 debug: python.debug,
                 layout: layout(python.layout),
             }),

@@ -44,7 +44,11 @@ fn header(case: &Case) -> Block {
             None => "no CPython found".to_owned(),
         },
         |python| {
-            let free_threaded = if python.free_threaded { " free-threaded" } else { "" };
+            let free_threaded = match (python.free_threaded, python.gil) {
+                (false, _) => "",
+                (true, false) => " free-threaded, no GIL",
+                (true, true) => " free-threaded, GIL on",
+            };
             let debug = if python.debug { " debug" } else { "" };
             format!("CPython {}{free_threaded}{debug}", python.version)
         },

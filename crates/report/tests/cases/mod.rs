@@ -128,6 +128,7 @@ fn about(command: &str) -> About {
         taken_at_unix_s: 1_709_210_096.5,
         python: Some(PythonAbout {
             version: "3.11.2".into(),
+            gil: true,
             layout: Trust::Table,
             image: "/usr/bin/python3.11".into(),
             ..PythonAbout::default()

@@ -1,0 +1,182 @@
+//! What of an interpreter's build could lead astray: another root, threads that free what others
+//! made, a table that is wrong?
+
+use memwhy::Options;
+use memwhy::model::{Case, Owner, ProblemKind, Problems};
+use memwhy_native::Images;
+use memwhy_native::alloc::glibc::{self, Glibc};
+use memwhy_python::Python;
+use memwhy_python::find::{self, Interpreter};
+use memwhy_python::layout::Layouts;
+use memwhy_python::layout::tables::gc_state::GcHeads;
+use memwhy_python::layout::tables::interpreter_state::Obmalloc;
+use memwhy_target::live::pages;
+use memwhy_target::{Process, View};
+use memwhy_testkit::{Truth, Turn, Workload, require, script};
+use std::path::{Path, PathBuf};
+
+fn temporary(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn capture(workload: &Workload) -> Case {
+    memwhy::capture(workload.pid(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Paths in its maps are not ours: files have to be reached through the process.
+#[test]
+fn an_interpreter_in_another_root_is_read() {
+    for python in require(&["debian-3.13"]) {
+        let _turn = Turn::take(&temporary(""));
+        let root = python.path.parent().and_then(Path::parent).map(|folder| folder.join("root"));
+        let root = root.and_then(|root| root.canonicalize().ok()).expect("the interpreter's root");
+        let folder = script("").canonicalize().expect("workloads");
+        // In a mount namespace of its own, which is gone with it; also without root's rights.
+        let starter = temporary("chroot.sh");
+        let text = format!(
+            "#!/bin/sh\nexec unshare --mount --map-root-user sh -c 'mount -t tmpfs none /mnt && \
+             mkdir /mnt/root && mount --bind {root} /mnt/root && \
+             mount -t tmpfs none /mnt/root/etc && mkdir /mnt/root/etc/work /mnt/root/etc/proc && \
+             mount --bind {folder} /mnt/root/etc/work && mount --rbind /proc /mnt/root/etc/proc && \
+             exec chroot /mnt/root /usr/bin/python3.13 -B /etc/work/chroot.py'\n",
+            root = root.display(),
+            folder = folder.display(),
+        );
+        std::fs::write(&starter, text).unwrap_or_else(|error| panic!("{error}"));
+        let workload = Workload::start(Path::new("/bin/sh"), &starter, &[]);
+        let case = capture(&workload);
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", workload.pid()));
+        let maps = maps.unwrap_or_else(|error| panic!("{error}"));
+        let ours = root.join("usr/bin/python3.13").display().to_string();
+        assert!(!maps.contains(&ours), "its paths are as we see them: nothing is tested");
+        let heap = case.heap.as_ref().unwrap_or_else(|| panic!("no heap: {:?}", case.problems));
+        assert!(heap.complete() && case.problems.is_empty(), "{:?}", case.problems);
+        assert_eq!(case.about.python.as_ref().map(|python| &*python.version), Some("3.13.5"));
+        let data = heap.roots().iter().find(|root| root.name == "sys.modules['__main__'].DATA");
+        let data = data.map(|root| heap.references(root.object).len());
+        assert_eq!(data, Some(100_000));
+        assert!(case.threads.iter().any(|thread| !thread.frames.is_empty()), "{:?}", case.threads);
+    }
+}
+
+/// Blocks that another thread freed, pages of threads that are gone, blocks larger than a segment.
+#[test]
+fn heaps_of_many_threads_without_gil_add_up() {
+    for python in require(&["3.13t", "3.14t"]) {
+        let _turn = Turn::take(&temporary(""));
+        let mut workload = Workload::start(&python.path, &script("mimalloc_threads.py"), &[]);
+        let path = temporary(&format!("{}-threads.truth", python.label));
+        workload.command(&format!("hold truth {}", path.display()));
+        let case = capture(&workload);
+        workload.command("resume");
+        let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
+        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let heap = case.heap.as_ref().expect("a heap");
+        let found = truth.addresses.iter().filter(|addr| heap.find(**addr).is_some()).count();
+        assert!(found * 10_000 >= truth.len() * 9_999, "{found} of {}", truth.len());
+        assert!(heap.complete() && case.problems.is_empty(), "{:?}", case.problems);
+        let facts = case.mimalloc.as_ref().expect("mimalloc");
+        eprintln!("{}: {facts:#?}", python.label);
+        assert!(facts.abandoned_pages > 0 && facts.torn_pages == 0, "{facts:#?}");
+        assert!(facts.classes.iter().any(|class| class.block > 32 << 20), "{facts:#?}");
+        let stated = workload.command("hold allocatedblocks")["blocks"].as_u64();
+        workload.command("resume");
+        assert!(stated.is_some_and(|n| n.abs_diff(facts.blocks) < 200), "{stated:?} {facts:#?}");
+        let free = case.resident(Owner::MimallocFree);
+        assert!(free.0 > 8 << 20, "{free} free");
+        let about = case.about.python.as_ref().expect("Python");
+        assert!(about.free_threaded && !about.gil);
+    }
+}
+
+struct Seen {
+    view: View,
+    images: Images,
+    found: Interpreter,
+    problems: Problems,
+}
+
+fn look(workload: &Workload) -> Seen {
+    let process = Process::open(workload.pid()).expect("a process");
+    let maps = process.maps().expect("maps");
+    let present = pages::present(&process, &maps).expect("pages");
+    let view = View::live(process, maps, present);
+    let mut problems = Problems::default();
+    let images = Images::of(&view);
+    let found = find::find(&view, &images, &mut problems).unwrap_or_else(|e| panic!("{e}"));
+    Seen { view, images, found, problems }
+}
+
+/// Objects found, and problems, with layouts that somebody got wrong.
+fn with(seen: &Seen, change: impl FnOnce(&mut Layouts)) -> (usize, bool, Problems) {
+    let mut interpreter = seen.found.clone();
+    change(&mut interpreter.layouts);
+    let mut problems = Problems::default();
+    let libc = glibc::libc(&seen.images);
+    let malloc = libc.and_then(|libc| Glibc::walk(&seen.view, libc, &mut problems));
+    let (view, images) = (&seen.view, &seen.images);
+    let python = Python::of(interpreter, view, images, malloc.as_ref(), &[], &mut problems);
+    let graph = python.graph();
+    (graph.len(), graph.complete(), problems)
+}
+
+#[test]
+fn a_table_that_is_wrong_is_refused() {
+    let refused = |seen: &Seen, change: fn(&mut Layouts)| {
+        let mut interpreter = seen.found.clone();
+        change(&mut interpreter.layouts);
+        interpreter.objection(&seen.view)
+    };
+    for python in require(&["2.7.18", "3.8.18", "3.13.0", "3.13t"]) {
+        let _turn = Turn::take(&temporary(""));
+        let workload = Workload::start(&python.path, &script("zoo.py"), &[]);
+        let seen = look(&workload);
+        let label = &python.label;
+        assert!(seen.problems.is_empty() && seen.found.objection(&seen.view).is_none(), "{label}");
+        let changes: [fn(&mut Layouts); 7] = [
+            |layouts| layouts.object.ob_type.offset += 8,
+            |layouts| layouts.type_object.tp_name.offset += 8,
+            |layouts| layouts.interpreter_state.threads_head.offset += 8,
+            |layouts| layouts.thread_state.interp.offset += 8,
+            |layouts| layouts.interpreter_state.modules.offset += 8,
+            |layouts| layouts.dict_object.size += 8,
+            |layouts| layouts.module.md_dict.offset += 8,
+        ];
+        let said: Vec<_> = changes.iter().map(|change| refused(&seen, *change)).collect();
+        eprintln!("{label}: {said:?}");
+        let held = said.iter().filter(|said| said.is_none()).count();
+        // Nobody depends on how large a dict is.
+        assert!(held == 1 && said[5].is_none(), "{label}: {said:?}");
+
+        let (objects, complete, problems) = with(&seen, |_| {});
+        assert!(complete && problems.is_empty(), "{label}: {problems:?}");
+        if !seen.found.build.free_threaded {
+            let (fewer, complete, problems) =
+                with(&seen, |layouts| layouts.pool_header.nextoffset.offset += 4);
+            assert!(problems.count(ProblemKind::TornPool) > 0, "{label}: {problems:?}");
+            assert!(!complete && fewer < objects, "{label}: {fewer} of {objects}");
+        }
+        if let Some(GcHeads::Generations(_)) = seen.found.layouts.gc_state.map(|gc| gc.heads) {
+            let (all, _, problems) = with(&seen, |layouts| {
+                if let Some(gc) = &mut layouts.gc_state
+                    && let GcHeads::Generations(first) = &mut gc.heads
+                {
+                    first.offset += 8;
+                }
+            });
+            assert!(problems.count(ProblemKind::CalibrationFailed) > 0, "{label}: {problems:?}");
+            assert_eq!(all, objects, "{label}: objects are found without the lists");
+        }
+        if let Obmalloc::Pointer(_) = seen.found.layouts.interpreter_state.pymalloc
+            && !seen.found.build.free_threaded
+        {
+            let (all, complete, problems) = with(&seen, |layouts| {
+                if let Obmalloc::Pointer(field) = &mut layouts.interpreter_state.pymalloc {
+                    field.offset += 16;
+                }
+            });
+            assert!(problems.count(ProblemKind::LayoutDisagrees) > 0, "{label}: {problems:?}");
+            assert!(complete && all == objects, "{label}: its neighbours were tried");
+        }
+    }
+}
