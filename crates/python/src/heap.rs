@@ -146,6 +146,10 @@ struct Finder<'m> {
 
 impl Finder<'_> {
     fn pools(&mut self, pymalloc: &Pymalloc, problems: &mut Problems) {
+        // A few come of a process that runs on; many, of a table that is wrong.
+        if pymalloc.facts.torn_pools.saturating_mul(100) > pymalloc.facts.used_pools {
+            self.heap.incomplete();
+        }
         let size = usize::try_from(self.layouts.pymalloc.pool_size).unwrap_or(0);
         let mut bytes = vec![0; size];
         for pool in &pymalloc.pools {

@@ -16,7 +16,7 @@ use crate::version::v3;
 const LINKS: u64 = 16;
 
 /// The structs in the tables that begin with something else than an object.
-const NO_OBJECTS: [&str; 22] = [
+const NO_OBJECTS: [&str; 23] = [
     "BLOCK",
     "PyDictKeyEntry",
     "PyDictUnicodeEntry",
@@ -37,6 +37,7 @@ const NO_OBJECTS: [&str; 22] = [
     "pool_header",
     "pyruntimestate",
     "setentry",
+    "StgInfo",
     "ThreadHandle",
     "wait_entry",
 ];

@@ -10,7 +10,7 @@ pub(super) const SEGMENT: u64 = 32 << 20;
 /// `MI_SEGMENT_SLICE_SIZE` on 64 bits.
 pub(super) const SLICE: u64 = 64 << 10;
 /// `MI_SLICES_PER_SEGMENT`: the most entries of the table of slices.
-const MOST_ENTRIES: u64 = 1024;
+const MOST_ENTRIES: u64 = 512;
 /// Segments larger than a terabyte are none.
 const MOST_SLICES: u64 = 1 << 24;
 /// Slices that describe a segment; one would do.
