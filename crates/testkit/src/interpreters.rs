@@ -76,7 +76,7 @@ impl Interpreter {
         // The folder may be a link, and the path lead through it or not.
         let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
         let is_in = |name: &&str| cached(name).canonicalize().ok() == folder;
-        let fetched = folder.is_some() && DEBIAN_FOLDERS.iter().any(|name| is_in(&name));
+        let fetched = folder.is_some() && DEBIAN_FOLDERS.iter().any(is_in);
         let debian = path.starts_with("/usr/bin") || fetched;
         let label = format!("{}{build}", if debian { DEBIAN } else { "" });
         Some(Self { label, path: path.to_owned(), version })
