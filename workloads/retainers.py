@@ -81,7 +81,7 @@ GENERATOR = suspended([payload()])
 next(GENERATOR)
 
 try:
-    raise ValueError(payload())
+    raise ValueError(payload(), "and more")
 except ValueError as error:
     STORED = error
 
@@ -93,14 +93,14 @@ ready = threading.Event()
 done = threading.Event()
 
 
-def worker(rows):
-    local = {"row": rows}
+def worker():
+    rows = [payload()]
     ready.set()
     done.wait()
-    return local
+    return rows
 
 
-thread = threading.Thread(target=worker, args=([payload()],), name="worker-3")
+thread = threading.Thread(target=worker, name="worker-3")
 thread.daemon = True
 thread.start()
 ready.wait()

@@ -29,7 +29,21 @@ pub(super) fn collect(finder: &mut Finder<'_>) {
             let call = calls.next().unwrap_or_default();
             let _ = variables(finder, &stacks, &name, &call, place, code);
         }
-        finder.scan(RootKind::Thread, state, &|at| {
+        let fields = &layouts.thread_state;
+        let known = [
+            (Some(fields.dict), "what C code keeps for it"),
+            (fields.context, "its context"),
+            (fields.current_exception, "the exception it raises"),
+        ];
+        for (field, what) in known {
+            let at = field.and_then(|field| field.read(sources.view, thread.state).ok().flatten());
+            if let Some(at) = at {
+                finder.add(RootKind::Thread, at, || format!("{name}: {what}"));
+            }
+        }
+        // The rest may be what malloc left there: 3.6 has room for 255 functions that it never
+        // sets (`co_extra_freefuncs`).
+        finder.scan(RootKind::NativeMemory, state, &|at| {
             let offset = at.checked_since(thread.state).unwrap_or(0);
             format!("the state of {name}, at +{offset}")
         });
