@@ -41,7 +41,11 @@ impl Hypothesis for RefcountLeak {
                 .undecided("the Python heap was not read", unseen);
         };
         let resident = ask.resident(Owner::PythonOrphans);
-        let summary = format!("orphaned objects {}", amount(resident, rss));
+        let summary = if resident == Bytes(0) {
+            "orphans 0".to_owned()
+        } else {
+            format!("orphaned objects {}", amount(resident, rss))
+        };
         let mut finding = Finding::refuted(self.id(), summary);
         if !heap.complete() {
             return finding

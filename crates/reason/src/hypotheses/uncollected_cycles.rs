@@ -13,7 +13,7 @@ use crate::analyses::origin::at;
 use crate::analyses::{Cycles, Garbage, cycle_text};
 use crate::wording::{amount, count, digits, of_all, short_type};
 use crate::{Ask, Finding, Holder, Remedy, Standing, noteworthy};
-use memwhy_model::{Owner, Trust};
+use memwhy_model::{Bytes, Owner, Trust};
 
 /// From this threshold of the youngest generation on the collector hardly ever runs.
 const RARE: i64 = 50_000;
@@ -43,8 +43,7 @@ impl Hypothesis for UncollectedCycles {
                 .undecided("the Python heap was not read", unseen);
         }
         let resident = ask.resident(Owner::PythonGarbage);
-        let mut finding =
-            Finding::refuted(self.id(), format!("unreachable cycles {}", amount(resident, rss)));
+        let mut finding = Finding::refuted(self.id(), said(resident, rss));
         if !noteworthy(resident, rss) {
             return finding;
         }
@@ -53,6 +52,14 @@ impl Hypothesis for UncollectedCycles {
         weigh(&mut finding, ask);
         finding
     }
+}
+
+/// `garbage 0`, or how much.
+fn said(resident: Bytes, rss: Bytes) -> String {
+    if resident == Bytes(0) {
+        return "garbage 0".into();
+    }
+    format!("unreachable cycles {}", amount(resident, rss))
 }
 
 /// Why the collector has not freed them, as a clause, and what mends it.
