@@ -6,6 +6,7 @@ what is seen from outside can be compared with what it says of itself:
 
     ping               a counter that only another thread can advance
     trim               malloc_trim(0), with RSS before and after (summed from smaps)
+    collect            gc.collect(), then malloc_trim(0), with RSS before and after both
     mallinfo2          glibc's own count of its heap
     allocatedblocks    how many blocks CPython's allocator has handed out
     debugmallocstats   CPython's own count of its small-object allocator
@@ -23,6 +24,7 @@ The end of stdin is `quit` too, so no workload outlives its parent.
 from __future__ import print_function
 
 import ctypes
+import gc
 import json
 import os
 import re
@@ -125,6 +127,8 @@ def answer_to(words, heart):
         return heart.beat
     if name == "trim":
         return trim
+    if name == "collect":
+        return collect
     if name == "mallinfo2":
         return mallinfo2
     if name == "allocatedblocks":
@@ -244,6 +248,16 @@ def trim():
     before = smaps_rss_kib()
     returned = LIBC.malloc_trim(0)
     return {"before_rss_kib": before, "after_rss_kib": smaps_rss_kib(), "returned": returned}
+
+
+def collect():
+    before = smaps_rss_kib()
+    gc.collect()
+    collected = smaps_rss_kib()
+    return {
+        "before_rss_kib": before, "collected_rss_kib": collected,
+        "after_rss_kib": trim()["after_rss_kib"],
+    }
 
 
 def mallinfo2():

@@ -6,8 +6,8 @@
 use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
-    Accounting, Addr, AddrRange, Bytes, Closeups, Details, HeapGraph, LockFacts, ObjectId, Owner,
-    Problems, TaskFacts, Trust,
+    Accounting, Addr, AddrRange, Bytes, Closeups, Details, FreeList, HeapGraph, LockFacts,
+    ObjectId, Owner, Problems, TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -50,6 +50,8 @@ pub struct Case {
     pub pymalloc: Option<PymallocFacts>,
     /// The same of mimalloc, where CPython's objects are in it: without GIL they are.
     pub mimalloc: Option<MimallocFacts>,
+    /// What CPython keeps for objects to come.
+    pub free_lists: Vec<FreeList>,
     /// The state of the cyclic garbage collector.
     pub gc: Option<GcFacts>,
     /// What went wrong, counted.

@@ -20,6 +20,7 @@ pub mod bytes;
 pub mod case;
 pub mod closeups;
 pub mod details;
+mod free_lists;
 pub mod heap;
 pub mod locks;
 pub mod partition;
@@ -40,6 +41,7 @@ pub use case::{
 };
 pub use closeups::Closeups;
 pub use details::{Details, Label, PREVIEW_BUDGETS};
+pub use free_lists::FreeList;
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
 };

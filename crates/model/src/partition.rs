@@ -21,6 +21,9 @@ pub enum Owner {
     PythonOrphans,
     /// Structures of the interpreter, raw blocks, headers of pools.
     PythonRuntime,
+    /// Blocks for numbers in which there are none, 2.7.
+    #[serde(rename = "python.free")]
+    PythonFree,
     /// Free blocks, free pools and never used pools of pymalloc.
     PymallocFree,
     /// Free blocks, free pages and free slices of CPython's mimalloc.
@@ -47,11 +50,12 @@ pub enum Owner {
 
 impl Owner {
     /// Every owner, in the order of reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PythonObjects,
         Self::PythonGarbage,
         Self::PythonOrphans,
         Self::PythonRuntime,
+        Self::PythonFree,
         Self::PymallocFree,
         Self::MimallocFree,
         Self::MallocNative,
@@ -73,6 +77,7 @@ impl Owner {
             Self::PythonGarbage => "python.garbage",
             Self::PythonOrphans => "python.orphans",
             Self::PythonRuntime => "python.runtime",
+            Self::PythonFree => "python.free",
             Self::PymallocFree => "pymalloc.free",
             Self::MimallocFree => "mimalloc.free",
             Self::MallocNative => "malloc.native",

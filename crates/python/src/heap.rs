@@ -16,7 +16,8 @@ use crate::layout::{Layouts, NumberBlocks, TypeFlags};
 use crate::object::Object;
 use crate::types::{TypeInfo, Types};
 use memwhy_model::{
-    Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems, TypeId,
+    Addr, AddrRange, Flags, FreeList, HeapBuilder, HeapGraph, ObjectId, ProblemKind, Problems,
+    TypeId,
 };
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::{Mimalloc, Page};
@@ -51,6 +52,10 @@ pub struct Heap {
     owners: FxHashMap<u64, ObjectId>,
     /// Static objects: ranges in the data of images.
     pub statics: Vec<AddrRange>,
+    /// Blocks of malloc for numbers, without any, ascending: where each begins.
+    pub free_numbers: Vec<Addr>,
+    /// What the lists of free numbers come to, where there are such blocks.
+    pub free_list: Option<FreeList>,
     /// From addresses to the objects of the graph.
     pub(crate) index: Index,
 }
@@ -88,6 +93,7 @@ pub fn walk(
         in_chunks: Vec::new(),
         statics: Vec::new(),
         debug: false,
+        number_blocks: numbers::Blocks::default(),
     };
     finder.pools(places.pymalloc, problems);
     match (places.mimalloc, places.malloc) {
@@ -103,7 +109,10 @@ pub fn walk(
     for range in &places.data {
         finder.words(*range, Flags::STATIC);
     }
-    let Finder { types, mut heap, in_chunks, statics, debug, .. } = finder;
+    let Finder { types, mut heap, in_chunks, statics, debug, number_blocks, .. } = finder;
+    let shape = layouts.number_blocks;
+    let free_numbers = shape.map(|shape| number_blocks.free(view, &shape)).unwrap_or_default();
+    let free_list = shape.map(|shape| number_blocks.facts(&shape, free_numbers.len() as u64));
     heap.seal_objects();
     let mut reader = Reader {
         memory: view,
@@ -120,7 +129,8 @@ pub fn walk(
     reader.read(&mut heap, problems);
     let Reader { types: infos, buffers, index, .. } = reader;
     let graph = HeapGraph::default();
-    (heap, Heap { graph, types: infos, owners: buffers.owners(), statics, index })
+    let owners = buffers.owners();
+    (heap, Heap { graph, types: infos, owners, statics, free_numbers, free_list, index })
 }
 
 impl Heap {
@@ -142,6 +152,7 @@ struct Finder<'m> {
     statics: Vec<AddrRange>,
     /// Whether blocks carry what `PYTHONMALLOC=debug` puts before them.
     debug: bool,
+    number_blocks: numbers::Blocks,
 }
 
 impl Finder<'_> {
@@ -264,7 +275,13 @@ impl Finder<'_> {
             let info = ty.and_then(|id| types.info(id));
             info.is_some_and(|info| NumberBlocks::hold(&info.name) && info.basicsize == shape.cell)
         });
-        let (Some(found), Some(ty)) = (found, ty) else { return };
+        let (Some(found), Some(ty)) = (found, ty) else {
+            if numbers::may_be_free(shape, &bytes) {
+                self.number_blocks.maybe(at);
+            }
+            return;
+        };
+        self.number_blocks.used(shape, at, found.len() as u64);
         for (cell, index) in found.iter().zip(0..) {
             let object = at.at(*cell);
             self.heap.push(object, ty, shape.cell, Flags::default());

@@ -187,7 +187,9 @@ impl Python {
     /// Who owns the chunk whose memory begins at `addr`, if it is Python's.
     #[must_use]
     pub fn owner_of(&self, addr: Addr) -> Option<Owner> {
-        self.heap.owner_of(addr).map(|id| self.owner(id))
+        let free = || self.heap.free_numbers.binary_search(&addr).is_ok();
+        let object = self.heap.owner_of(addr).map(|id| self.owner(id));
+        object.or_else(|| free().then_some(Owner::PythonFree))
     }
 
     /// Who owns what an object takes.
@@ -328,6 +330,7 @@ impl Python {
         case.heap = Some(self.heap.graph);
         case.mimalloc = self.mimalloc.map(|mimalloc| mimalloc.facts);
         case.pymalloc = Some(self.pymalloc.facts).filter(|_| case.mimalloc.is_none());
+        case.free_lists = self.heap.free_list.into_iter().collect();
         case.gc = self.gc;
         case.places = self.sources;
         case.closeups = self.closeups;

@@ -13,6 +13,12 @@ use std::path::{Path, PathBuf};
 /// Extension modules that are installed with it are looked at too: deques, locks and tasks are
 /// known to nobody else.
 pub(crate) fn run(files: &[&str]) -> Result<(), String> {
+    say(of(files)?.to_string().trim_end());
+    Ok(())
+}
+
+/// The dump of that interpreter.
+pub(crate) fn of(files: &[&str]) -> Result<Dump, String> {
     let stated = files.first().and_then(|first| first.parse().ok());
     let files = files.get(usize::from(stated.is_some())..).unwrap_or_default();
     let mut paths: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
@@ -54,8 +60,7 @@ pub(crate) fn run(files: &[&str]) -> Result<(), String> {
         partial: false,
         structs,
     };
-    say(dump.to_string().trim_end());
-    Ok(())
+    Ok(dump)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -1,5 +1,6 @@
 //! Do the layout tables agree with what compilers wrote down?
 
+pub(crate) mod add;
 pub(crate) mod check;
 pub(crate) mod dump;
 pub(crate) mod dwarf;

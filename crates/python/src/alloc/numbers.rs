@@ -5,7 +5,80 @@
 //! was. Source: `Objects/intobject.c`, `fill_free_list`; `Objects/floatobject.c`.
 
 use crate::layout::facts::NumberBlocks;
-use memwhy_model::Addr;
+use memwhy_model::{Addr, Bytes, FreeList};
+use memwhy_target::{MAX_READ, Memory, MemoryExt};
+
+/// What a block takes beyond its cells: malloc's header and rounding.
+const OF_MALLOC: u64 = 16;
+
+/// The blocks that were met.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    /// Those with a number in them, ascending.
+    used: Vec<Addr>,
+    /// How many of their cells are free.
+    free_cells: u64,
+    /// Those that may be blocks without any, ascending.
+    maybe: Vec<Addr>,
+}
+
+impl Blocks {
+    /// A block with so many numbers.
+    pub(crate) fn used(&mut self, shape: &NumberBlocks, at: Addr, numbers: u64) {
+        self.used.push(at);
+        self.free_cells += shape.cells.saturating_sub(numbers);
+    }
+
+    /// Memory of the size of a block, with nothing in it that is none.
+    pub(crate) fn maybe(&mut self, at: Addr) {
+        self.maybe.push(at);
+    }
+
+    /// The blocks in which there is no number. One by itself could be anything: each of its free
+    /// cells has to lead to a cell of a block, as the list of free cells does.
+    pub(crate) fn free(&self, memory: &dyn Memory, shape: &NumberBlocks) -> Vec<Addr> {
+        let mut all: Vec<Addr> = self.used.iter().chain(&self.maybe).copied().collect();
+        all.sort_unstable();
+        let is_cell = |link: u64| {
+            let after = all.partition_point(|block| block.0 <= link);
+            let block = after.checked_sub(1).and_then(|index| all.get(index));
+            let offset = block.and_then(|block| (link - block.0).checked_sub(shape.first));
+            offset.is_some_and(|at| at % shape.cell == 0 && at / shape.cell < shape.cells)
+        };
+        let is_free = |at: &&Addr| {
+            let Ok(bytes) = memory.bytes(**at, shape.size(), MAX_READ) else { return false };
+            let links = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+            let links: Vec<u64> = links.skip(2).step_by(3).collect();
+            let leading = links.iter().filter(|link| **link != 0);
+            leading.clone().count() > 1 && leading.into_iter().all(|link| is_cell(*link))
+        };
+        self.maybe.iter().filter(is_free).copied().collect()
+    }
+
+    /// What the lists of free cells come to, `free` being the blocks without a number.
+    pub(crate) fn facts(&self, shape: &NumberBlocks, free: u64) -> FreeList {
+        FreeList {
+            of: "int and float".into(),
+            free: self.free_cells + free * shape.cells,
+            bytes: Bytes(self.free_cells * shape.cell + free * (shape.size() + OF_MALLOC)),
+            most: None,
+            collectable: Bytes(free * (shape.size() + OF_MALLOC)),
+        }
+    }
+}
+
+/// Whether these bytes, of the size of a block, may be one without numbers: where a cell has its
+/// type there is a link or nothing.
+pub(crate) fn may_be_free(shape: &NumberBlocks, bytes: &[u8]) -> bool {
+    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let is_link =
+        |word: u64| word == 0 || (word.is_multiple_of(8) && (1 << 16..1 << 47).contains(&word));
+    let cells = usize::try_from(shape.cells).unwrap_or(0);
+    let links: Vec<u64> = words.skip(2).step_by(3).take(cells).collect();
+    links.len() == cells
+        && links.iter().all(|word| is_link(*word))
+        && links.iter().filter(|word| **word != 0).count() > 1
+}
 
 /// The cells of a block that hold a number: how far from its beginning each is.
 ///

@@ -66,6 +66,7 @@ fn trust_in(owner: Owner, case: &Case) -> Trust {
         | Owner::PythonGarbage
         | Owner::PythonOrphans
         | Owner::PythonRuntime
+        | Owner::PythonFree
         | Owner::PymallocFree
         | Owner::MimallocFree => python,
         // What is in use and nobody's depends on having found every object.

@@ -96,7 +96,9 @@ const fn kind(owner: Owner) -> Kind {
         | Owner::OtherAllocator
         | Owner::AnonOther => Kind::Live,
         Owner::PythonGarbage => Kind::Garbage,
-        Owner::PymallocFree | Owner::MimallocFree | Owner::MallocFree => Kind::Free,
+        Owner::PythonFree | Owner::PymallocFree | Owner::MimallocFree | Owner::MallocFree => {
+            Kind::Free
+        }
         Owner::MallocOverhead
         | Owner::StackNative
         | Owner::FileClean

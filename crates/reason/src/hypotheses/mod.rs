@@ -9,6 +9,7 @@ pub mod deadlock;
 pub mod known_bug;
 pub mod none;
 pub mod pymalloc_fragmentation;
+pub mod python2_free_lists;
 pub mod python_objects;
 pub mod refcount_leak;
 pub mod uncollectable;
@@ -27,9 +28,10 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 9] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 10] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
+    &python2_free_lists::Python2FreeLists,
     &python_objects::PythonObjects,
     &uncollected_cycles::UncollectedCycles,
     &uncollectable::Uncollectable,

@@ -71,6 +71,7 @@ pub const fn owner_name(owner: Owner) -> &'static str {
         Owner::PythonGarbage => "unreachable cycles",
         Owner::PythonOrphans => "orphaned objects",
         Owner::PythonRuntime => "interpreter",
+        Owner::PythonFree => "free lists of Python",
         Owner::PymallocFree => "pymalloc free",
         Owner::MimallocFree => "mimalloc free",
         Owner::MallocNative => "malloc in use, native",

@@ -2,7 +2,8 @@
 
 use super::parts::wrapped;
 use memwhy_model::{
-    ArenaFacts, Bytes, Case, GlibcFacts, MimallocFacts, Owner, PymallocClass, PymallocFacts,
+    ArenaFacts, Bytes, Case, FreeList, GlibcFacts, MimallocFacts, Owner, PymallocClass,
+    PymallocFacts,
 };
 use memwhy_reason::Ask;
 use memwhy_reason::analyses::Retention;
@@ -18,6 +19,8 @@ struct MallocBody<'a> {
     pymalloc: Option<PymallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mimalloc: Option<MimallocOut<'a>>,
+    #[serde(skip_serializing_if = "<[FreeList]>::is_empty")]
+    free_lists: &'a [FreeList],
 }
 
 #[derive(Serialize)]
@@ -204,7 +207,11 @@ pub fn malloc(case: &Case) -> Value {
     });
     let pymalloc = case.pymalloc.as_ref().map(|facts| of_pymalloc(case, facts));
     let mimalloc = case.mimalloc.as_ref().map(|facts| of_mimalloc(case, facts));
-    wrapped("memwhy.malloc/1", case, MallocBody { malloc, pymalloc, mimalloc })
+    wrapped(
+        "memwhy.malloc/1",
+        case,
+        MallocBody { malloc, pymalloc, mimalloc, free_lists: &case.free_lists },
+    )
 }
 
 fn of_glibc<'a>(

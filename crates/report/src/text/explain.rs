@@ -226,7 +226,9 @@ fn next(case: &Case, verdict: &Verdict) -> String {
         &["doctor", "maps"]
     } else {
         match verdict.cause {
-            Some("allocator-retention" | "pymalloc-fragmentation") => &["malloc", "heap"],
+            Some("allocator-retention" | "pymalloc-fragmentation" | "python2-free-lists") => {
+                &["malloc", "heap"]
+            }
             Some("python-objects") => &["heap", "stacks"],
             Some("busy") => &["stacks", "heap"],
             Some(_) | None => &["maps", "heap", "malloc"],

@@ -44,7 +44,31 @@ pub fn malloc(case: &Case, style: Style) -> String {
         blocks.push(Block::Gap);
         of_mimalloc(case, facts, &mut blocks);
     }
+    free_lists(case, &mut blocks);
     render(&blocks, style)
+}
+
+/// What CPython keeps for objects to come.
+fn free_lists(case: &Case, blocks: &mut Vec<Block>) {
+    for (index, list) in case.free_lists.iter().filter(|list| list.free > 0).enumerate() {
+        if index == 0 {
+            blocks.push(Block::Gap);
+        }
+        let most = match list.most {
+            Some(most) => format!("at most {}", wording::digits(most)),
+            None => "without limit".into(),
+        };
+        blocks.push(Block::labelled(
+            if index == 0 { "KEPT" } else { "" },
+            format!(
+                "{} places for {} to come, {most}: {}, of which gc.collect() gives {} back to malloc",
+                wording::digits(list.free),
+                list.of,
+                list.bytes,
+                list.collectable,
+            ),
+        ));
+    }
 }
 
 /// `walk == malloc's own counters: 0 B off`: the walk compared with what malloc counts itself.
