@@ -201,7 +201,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
             moment.torn_reads = torn(&problems);
         }
         about.python = Some(python.about());
-        case.locks = python.join_locks(&mut threads);
+        (case.locks, case.tasks) = python.join_locks(&mut threads);
         python.fill(Arc::clone(&kept), &mut case);
     }
     about.moment = moment;

@@ -100,8 +100,8 @@ pub enum Awaits {
         /// How many there are in all.
         of: u64,
     },
-    /// A moment: so many seconds from now, less than zero when it is past.
-    Time(f64),
+    /// A moment: so many seconds from now, where that can be told, less than zero when it is past.
+    Time(Option<f64>),
     /// A future of this type, that somebody has to set.
     Future(String),
 }

@@ -44,6 +44,7 @@ pub mod preview;
 pub mod reach;
 mod roots;
 pub mod runtime;
+mod tasks;
 pub mod text;
 pub mod thread_names;
 pub mod threads;

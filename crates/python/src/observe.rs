@@ -13,7 +13,7 @@ use crate::threads::PythonThreads;
 use crate::{closeups, gc, places, reach, roots, type_rows};
 use memwhy_model::{
     Addr, AddrRange, Case, Closeups, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, Partition,
-    ProblemKind, Problems, PythonAbout, SourcePlaces, ThreadFacts,
+    ProblemKind, Problems, PythonAbout, SourcePlaces, TaskFacts, ThreadFacts,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -148,7 +148,15 @@ impl Python {
         let closeups = closeups::collect(view, &layouts, &heap.types, &heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);
         let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
-        let locks = locks::observe(view, images, &interpreter, &interpreters, &heap, native);
+        let locks = locks::observe(
+            view,
+            images,
+            &interpreter,
+            &interpreters,
+            &heap,
+            native,
+            view.process().map(memwhy_target::Process::now_s),
+        );
         let mut python = Self {
             interpreter,
             pymalloc,
@@ -316,9 +324,9 @@ impl Python {
         std::mem::take(&mut self.threads)
     }
 
-    /// Every lock; says of each thread what it waits for.
+    /// Every lock and task; says of each thread what it waits for.
     #[must_use]
-    pub fn join_locks(&mut self, threads: &mut [ThreadFacts]) -> Vec<LockFacts> {
+    pub fn join_locks(&mut self, threads: &mut [ThreadFacts]) -> (Vec<LockFacts>, Vec<TaskFacts>) {
         std::mem::take(&mut self.locks).join(threads)
     }
 

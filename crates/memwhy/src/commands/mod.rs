@@ -25,6 +25,7 @@ mod show;
 mod snap;
 mod stacks;
 mod target;
+mod tasks;
 mod trial;
 mod trim;
 mod watch;
@@ -68,6 +69,8 @@ commands! {
     Stacks => stacks::Stacks,
     /// Shows who waits for which lock, and who has it
     Locks => locks::Locks,
+    /// Shows asyncio tasks and greenlets, and where each waits
+    Tasks => tasks::Tasks,
     /// Groups Python objects by type, owner, referrer and more, with what each group keeps alive
     Heap => heap::Heap,
     /// Says why objects are alive: the paths from roots to them

@@ -16,11 +16,12 @@ pub(crate) mod world;
 use crate::find::Interpreter;
 use crate::heap::Heap;
 use crate::runtime::{InterpreterState, PythonThread};
+use crate::tasks;
 use classes::Class;
 use holders::Mentions;
 use memwhy_model::{
     AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser,
-    ThreadFacts, ThreadState, Wait,
+    TaskFacts, ThreadFacts, ThreadState, Wait,
 };
 use memwhy_native::Images;
 use memwhy_native::locks::sleep;
@@ -44,6 +45,8 @@ pub(crate) struct Observed {
     pub(crate) locks: Vec<LockFacts>,
     /// Threads that wait.
     pub(crate) waits: Vec<(u32, Wait)>,
+    /// Asyncio's tasks, and greenlets.
+    pub(crate) tasks: Vec<TaskFacts>,
 }
 
 /// The locks, while they are put together.
@@ -61,7 +64,7 @@ pub(crate) struct Table<'w, 'm> {
 
 impl Observed {
     /// Says of each thread what it waits for; hands out the locks.
-    pub(crate) fn join(self, threads: &mut [ThreadFacts]) -> Vec<LockFacts> {
+    pub(crate) fn join(self, threads: &mut [ThreadFacts]) -> (Vec<LockFacts>, Vec<TaskFacts>) {
         for (tid, wait) in self.waits {
             let Some(facts) = threads.iter_mut().find(|facts| facts.tid == tid) else { continue };
             let lock = self.locks.get(wait.lock as usize);
@@ -72,7 +75,7 @@ impl Observed {
             };
             facts.waits = Some(wait);
         }
-        self.locks
+        (self.locks, self.tasks)
     }
 }
 
@@ -84,6 +87,7 @@ pub(crate) fn observe(
     interpreters: &[InterpreterState],
     heap: &Heap,
     native: &[Thread],
+    now_s: Option<f64>,
 ) -> Observed {
     let world = World::new(memory, &python.layouts, heap);
     let known: Vec<_> = interpreters.iter().flat_map(|state| &state.threads).collect();
@@ -112,7 +116,8 @@ pub(crate) fn observe(
     let image = images.by_path(&python.image);
     let own = OwnLocks::of(memory, python, image, interpreters, &tid_of);
     let modules: Vec<Addr> = interpreters.iter().filter_map(|state| state.modules).collect();
-    look(&world, &own, &runners, &modules)
+    let tasks = tasks::observe(&world, &runners, now_s);
+    Observed { tasks, ..look(&world, &own, &runners, &modules) }
 }
 
 fn look(world: &World<'_>, own: &OwnLocks, runners: &[Runner], modules: &[Addr]) -> Observed {
@@ -145,7 +150,7 @@ fn look(world: &World<'_>, own: &OwnLocks, runners: &[Runner], modules: &[Addr])
             lock.name = Some(name);
         }
     }
-    Observed { locks: table.locks, waits }
+    Observed { locks: table.locks, waits, tasks: Vec::new() }
 }
 
 impl Table<'_, '_> {

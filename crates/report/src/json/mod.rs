@@ -10,6 +10,7 @@ mod malloc;
 mod objects;
 mod parts;
 mod stacks;
+mod tasks;
 mod time;
 mod trial;
 mod watch;
@@ -21,6 +22,7 @@ pub use malloc::malloc;
 pub use objects::{paths, refs, show};
 pub use parts::{heap, maps, snap};
 pub use stacks::{ThreadDetail, stacks};
+pub use tasks::tasks;
 pub use trial::trial;
 pub use watch::{watch_look, watch_verdict};
 

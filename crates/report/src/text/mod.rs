@@ -14,6 +14,7 @@ mod show;
 mod snap;
 mod stacks;
 mod sums;
+mod tasks;
 mod trial;
 mod watch;
 
@@ -28,6 +29,7 @@ pub use paths::paths;
 pub use show::show;
 pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
+pub use tasks::{TasksShown, tasks};
 pub use trial::trial;
 pub use watch::{watch_head, watch_line, watch_verdict};
 

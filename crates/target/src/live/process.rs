@@ -116,14 +116,19 @@ impl Process {
             .unwrap_or_default()
     }
 
+    /// Seconds by the clock that programs measure time with, `CLOCK_MONOTONIC`; it is that of the
+    /// machine, to a hundredth, unless the machine was suspended.
+    #[must_use]
+    pub fn now_s(&self) -> f64 {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        uptime.split_ascii_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or(0.0)
+    }
+
     /// Seconds since it started.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "seconds, shown rounded")]
     pub fn uptime_s(&self) -> f64 {
-        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-        let since_boot: f64 =
-            uptime.split_ascii_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or(0.0);
-        (since_boot - self.start_ticks as f64 / clock_ticks_per_second() as f64).max(0.0)
+        (self.now_s() - self.start_ticks as f64 / clock_ticks_per_second() as f64).max(0.0)
     }
 
     /// A line of `/proc/PID/status`, without its key.

@@ -1,0 +1,104 @@
+"""Asyncio tasks in every state, with the truth by asyncio's own account.
+
+The truth of a task is what `cr_await` leads to: the functions and lines of the coroutines that
+await each other, the innermost first. 2.7 has no asyncio.
+"""
+import json
+import os
+import sys
+import threading
+
+try:
+    import asyncio
+except ImportError:
+    sys.stdout.write("READY " + json.dumps({"skip": True, "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    os._exit(0)
+
+SOURCE = '''
+async def innermost(future):
+    await future
+
+
+async def middle(future):
+    await innermost(future)
+
+
+async def outer(future):
+    await middle(future)
+
+
+async def sleeper():
+    await asyncio.sleep(3600)
+
+
+async def gatherer(tasks):
+    await asyncio.gather(*tasks)
+
+
+async def quick():
+    return 1
+
+
+async def waits_for(task):
+    await task
+
+
+async def getter(queue):
+    await queue.get()
+'''
+exec(compile(SOURCE, __file__, "exec"))
+
+
+def chain(task):
+    """Functions and lines, the innermost first."""
+    at, frames = task.get_coro() if hasattr(task, "get_coro") else task._coro, []
+    while at is not None:
+        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
+        if frame is None:
+            break
+        frames.append([frame.f_code.co_name, frame.f_lineno])
+        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+    return frames[::-1]
+
+
+def main(loop):
+    async def begin():
+        future = loop.create_future()
+        made = [loop.create_task(outer(future)) for _ in range(3)]
+        made.append(loop.create_task(sleeper()))
+        made.append(loop.create_task(gatherer(made[:2])))
+        made.append(loop.create_task(waits_for(made[2])))
+        made.append(loop.create_task(getter(asyncio.Queue())))
+        done = loop.create_task(quick())
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        truth = {
+            "pid": os.getpid(),
+            "tasks": [{"address": hex(id(task)), "chain": chain(task)} for task in made],
+            "done": hex(id(done)),
+            "sleeper": hex(id(made[3])),
+            "gatherer": hex(id(made[4])),
+            "children": [hex(id(task)) for task in made[:2]],
+            "waits_for": [hex(id(made[5])), hex(id(made[2]))],
+        }
+        every = getattr(asyncio, "all_tasks", None) or asyncio.Task.all_tasks
+        truth["all"] = sorted(hex(id(task)) for task in every() if not task.done())
+        sys.stdout.write("READY " + json.dumps(truth) + "\n")
+        sys.stdout.flush()
+        await loop.create_future()
+        return done
+
+    loop.run_until_complete(begin())
+
+
+def stop():
+    sys.stdin.read()
+    os._exit(0)
+
+
+watcher = threading.Thread(target=stop)
+watcher.daemon = True
+watcher.start()
+main(asyncio.new_event_loop())
