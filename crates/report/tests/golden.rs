@@ -123,7 +123,10 @@ fn every_part_has_its_format_and_its_target() {
     let parts = [
         ("memwhy.maps/1", json::maps(&case)),
         ("memwhy.heap/1", json::heap(&case, &view)),
-        ("memwhy.stacks/1", json::stacks(&case, json::ThreadDetail { locals: true, native: true })),
+        (
+            "memwhy.stacks/1",
+            json::stacks(&case, json::ThreadDetail { locals: true, native: true, source: true }),
+        ),
         ("memwhy.malloc/1", json::malloc(&case)),
     ];
     for (schema, part) in parts {

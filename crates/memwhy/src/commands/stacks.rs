@@ -45,7 +45,8 @@ impl Stacks {
         let (case, failure) = self.target.observe_threads(wanted)?;
         out.redirect(&self.target);
         if self.target.json {
-            let detail = ThreadDetail { locals: self.locals, native: self.native };
+            let detail =
+                ThreadDetail { locals: self.locals, native: self.native, source: self.source };
             out.json(&memwhy_report::json::stacks(&case, detail));
         } else {
             let options = StackOptions {

@@ -106,6 +106,8 @@ pub struct ThreadDetail {
     pub locals: bool,
     /// C functions.
     pub native: bool,
+    /// Lines of source around frames, where the case has them.
+    pub source: bool,
 }
 
 pub(super) fn threads(case: &Case, detail: ThreadDetail) -> Vec<ThreadOut<'_>> {
@@ -189,7 +191,8 @@ fn python<'a>(case: &'a Case, frame: &'a Frame, detail: ThreadDetail) -> FrameOu
 /// What `memwhy stacks --json` prints.
 #[must_use]
 pub fn stacks(case: &Case, detail: ThreadDetail) -> Value {
-    let sources = case.sources.iter().map(|(file, source)| {
+    // A snapshot has them whether they were asked for or not.
+    let sources = case.sources.iter().filter(|_| detail.source).map(|(file, source)| {
         let out = SourceOut { note: source.note.as_deref(), lines: &source.lines };
         (file.as_str(), out)
     });
