@@ -1,4 +1,4 @@
-//! Do DuckDB and pandas read a snapshot, and do the recipes of the documents say what memwhy says?
+//! Do `DuckDB` and pandas read a snapshot, and do the recipes of the documents say what memwhy says?
 //!
 //! The recipes are taken out of `docs/snapshot.md` and run as they stand there.
 
@@ -32,7 +32,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A Python with DuckDB and pandas; none where they cannot be had.
+/// A Python with `DuckDB` and pandas; none where they cannot be had.
 fn python() -> Option<PathBuf> {
     let made = Command::new(root().join("scripts/parquet-venv")).output().expect("it runs");
     if made.status.success() {
