@@ -246,8 +246,7 @@ fn remedies(ask: &Ask<'_>, glibc: &GlibcFacts, kept: &Retained) -> Vec<Remedy> {
             .into(),
         expected_rss: Some(trimmed),
         note: format!(
-            "or once from outside: gdb -p {running} -batch -ex 'call (int)malloc_trim(0)' (stops it for \
-             seconds, can hang it); {}",
+            "or once from outside: memwhy trim {running} --allow-write; {}",
             figures(&measured.trimmed.to_string())
         ),
         verify: format!("memwhy {running}: RSS near {trimmed}"),
