@@ -9,7 +9,7 @@ use memwhy_reason::analyses::{Knot, KnotKind, Locks};
 use memwhy_reason::{Ask, Finding, Standing};
 use memwhy_report::Style;
 use memwhy_report::text::LocksShown;
-use memwhy_testkit::{Turn, Workload, interpreters, script};
+use memwhy_testkit::{Turn, Workload, ordinary, script};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,7 +45,7 @@ struct Seen {
 /// Looks until what the scenario says is so: what was started last may not be asleep yet, on a
 /// machine that is busy with others.
 fn check(scenario: &str, holds: fn(&Seen) -> Result<(), String>) {
-    for python in interpreters() {
+    for python in ordinary() {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = format!("{scenario} on {}", python.label);
         let needs_library = matches!(scenario, "mutex" | "mutex_and_gil" | "rwlock");

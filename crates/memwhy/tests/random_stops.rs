@@ -8,7 +8,7 @@
 
 use memwhy::model::{Case, Frame, LocalKind, ThreadFacts};
 use memwhy::{NativeDetail, Options};
-use memwhy_testkit::{Interpreter, Workload, interpreters, script};
+use memwhy_testkit::{Interpreter, Workload, ordinary, script};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -189,7 +189,7 @@ fn marked(python: &Interpreter) {
 
 #[test]
 fn no_line_is_wrong_wherever_a_thread_is_stopped() {
-    for python in interpreters() {
+    for python in ordinary() {
         marked(python);
     }
 }

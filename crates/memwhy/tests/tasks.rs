@@ -2,7 +2,7 @@
 
 use memwhy::Options;
 use memwhy::model::{Awaits, Case, TaskFacts, TaskState};
-use memwhy_testkit::{Turn, Workload, interpreters, script};
+use memwhy_testkit::{Turn, Workload, ordinary, script};
 use serde_json::Value;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn find<'c>(case: &'c Case, address: &Value, label: &str) -> &'c TaskFacts {
 
 #[test]
 fn tasks_are_those_that_asyncio_has_down_to_the_line() {
-    for python in interpreters() {
+    for python in ordinary() {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = &python.label;
         let workload = Workload::start(&python.path, &script("tasks.py"), &[]);

@@ -64,6 +64,16 @@ pub struct Interpreter {
     pub version: (u32, u32, u32),
 }
 
+/// The interpreters of [`interpreters`] that every part of memwhy is tested with: not those of
+/// Debian's 2.7 and 3.9, not the builds with `Py_DEBUG` or without GIL, which the oracle, the demo and
+/// `tests/builds.rs` are for.
+pub fn ordinary() -> impl Iterator<Item = &'static Interpreter> {
+    interpreters().iter().filter(|one| {
+        !one.label.ends_with(['d', 't'])
+            && !["debian-2.", "debian-3.9."].iter().any(|old| one.label.starts_with(old))
+    })
+}
+
 impl Interpreter {
     /// Asks the program at `path` for its version; `None` if it is not a CPython that runs.
     #[must_use]

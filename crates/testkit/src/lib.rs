@@ -15,7 +15,7 @@ pub mod truth;
 pub mod turns;
 pub mod workload;
 
-pub use interpreters::{BUILDS, Interpreter, interpreters, require};
+pub use interpreters::{BUILDS, Interpreter, interpreters, ordinary, require};
 pub use mem::{Flaky, Mem, Mishap};
 pub use truth::{Truth, TruthType};
 pub use turns::Turn;
