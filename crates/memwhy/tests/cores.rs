@@ -117,7 +117,7 @@ fn what_is_no_core_is_refused_with_the_reason() {
     let missing = run(&[&folder.path("missing"), "--json"]);
     assert_eq!(missing.status.code(), Some(2));
     let folder_itself = run(&["heap", &folder.path("")]);
-    assert!(String::from_utf8_lossy(&folder_itself.stderr).contains(".json"));
+    assert!(String::from_utf8_lossy(&folder_itself.stderr).contains("manifest.json"));
 }
 
 #[test]
