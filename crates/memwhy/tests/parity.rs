@@ -47,7 +47,16 @@ fn objects(case: &Case) -> Vec<Object<'_>> {
 
 #[track_caller]
 fn same_objects(label: &str, live: &Case, other: &Case) {
-    let (ours, theirs) = (objects(live), objects(other));
+    same_objects_but(label, live, other, Flags::default());
+}
+
+/// The same without some facts: what only a lost stack holds is held by nothing there.
+#[track_caller]
+fn same_objects_but(label: &str, live: &Case, other: &Case, ignored: Flags) {
+    let (mut ours, mut theirs) = (objects(live), objects(other));
+    for object in ours.iter_mut().chain(&mut theirs) {
+        object.3.0 &= !ignored.0;
+    }
     assert!(ours.len() > 20_000, "{label}: {} objects", ours.len());
     let different = ours.iter().zip(&theirs).find(|(a, b)| a != b);
     assert_eq!(different, None, "{label}");
@@ -66,9 +75,10 @@ fn facts(case: &Case) -> Value {
             thread[gone] = Value::Null;
         }
     }
-    // For how long somebody has been asleep grows between two looks, and a core of others does not
-    // tell it at all.
+    // For how long somebody has been asleep, and when a timer rings, is counted from the moment of
+    // the look, which only the kernel's clocks tell.
     without(&mut value, &["threads", "waits", "asleep_s"]);
+    without(&mut value, &["tasks", "awaits", "time"]);
     value
 }
 
@@ -121,8 +131,6 @@ fn first_difference(a: &Value, b: &Value, at: &str) -> String {
 
 /// What only the kernel knows, which a core of ours does not write down: what a descriptor is.
 const DESCRIPTORS: &[&str] = &["threads", "call"];
-/// For how long a thread has waited: each of them was looked at a little later.
-const ASLEEP: &[&str] = &["threads", "waits", "asleep_s"];
 /// What changes behind the back of a process that waits: which pages of files are in memory, and
 /// with how many others they are shared.
 const PAGE_CACHE: &[&[&str]] = &[
@@ -191,7 +199,7 @@ fn check(python: &Interpreter) {
     };
     let core = open(&path);
     same_objects(&format!("{label} memwhy core"), &live, &core);
-    let differences: Vec<&[&str]> = [&[DESCRIPTORS, ASLEEP], PAGE_CACHE].concat();
+    let differences: Vec<&[&str]> = [&[DESCRIPTORS], PAGE_CACHE].concat();
     same_facts(&format!("{label} memwhy core"), &live, &core, &differences);
     adds_up(&format!("{label} memwhy core"), &core);
     assert!(core.about.tells(Untold::Residency), "{label}");
@@ -201,16 +209,18 @@ fn check(python: &Interpreter) {
 
     if let Some((path, lost)) = gcore(pid, &folder.0) {
         let theirs = open(&path);
-        same_objects(&format!("{label} gcore"), &live, &theirs);
+        let ignored = if lost { Flags::ORPHAN } else { Flags::default() };
+        same_objects_but(&format!("{label} gcore"), &live, &theirs, ignored);
         let lost = if lost { LOST_STACKS } else { &[] };
-        let differences: Vec<&[&str]> = [&[DESCRIPTORS, ASLEEP], RESIDENCY, lost].concat();
+        let differences: Vec<&[&str]> = [&[DESCRIPTORS], RESIDENCY, lost].concat();
         same_facts(&format!("{label} gcore"), &live, &theirs, &differences);
         adds_up(&format!("{label} gcore"), &theirs);
         assert!(!theirs.about.tells(Untold::Residency), "{label}");
-        // The stack has all words that the kernel was given; a loader that was started with the
-        // program as its argument takes its own away from what /proc shows.
+        // A loader that was started with the program as its argument moves words on the stack; then
+        // those of the kernel, of the stack and of the 80 bytes in a note are not the same.
         let (theirs, ours) = (&theirs.about.command, &live.about.command);
-        assert!(!ours.is_empty() && theirs.ends_with(ours), "{label}: {theirs:?} and {ours:?}");
+        let through_a_loader = label.starts_with("debian");
+        assert!(theirs == ours || (through_a_loader && !theirs.is_empty()), "{label}: {theirs:?}");
     }
 
     let path = folder.0.join("kept.memwhy");
