@@ -16,7 +16,20 @@ except ImportError:
     sys.stdin.read()
     os._exit(0)
 
-SOURCE = '''
+def chain(task):
+    """Functions and lines, the innermost first."""
+    at, frames = task.get_coro() if hasattr(task, "get_coro") else task._coro, []
+    while at is not None:
+        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
+        if frame is None:
+            break
+        frames.append([frame.f_code.co_name, frame.f_lineno])
+        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
+    return frames[::-1]
+
+
+# Python 2 cannot even read this.
+SOURCE = r'''
 async def innermost(future):
     await future
 
@@ -47,20 +60,6 @@ async def waits_for(task):
 
 async def getter(queue):
     await queue.get()
-'''
-exec(compile(SOURCE, __file__, "exec"))
-
-
-def chain(task):
-    """Functions and lines, the innermost first."""
-    at, frames = task.get_coro() if hasattr(task, "get_coro") else task._coro, []
-    while at is not None:
-        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
-        if frame is None:
-            break
-        frames.append([frame.f_code.co_name, frame.f_lineno])
-        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
-    return frames[::-1]
 
 
 def main(loop):
@@ -91,6 +90,8 @@ def main(loop):
         return done
 
     loop.run_until_complete(begin())
+'''
+exec(compile(SOURCE, __file__, "exec"))
 
 
 def stop():

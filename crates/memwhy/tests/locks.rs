@@ -243,7 +243,8 @@ fn a_queue_that_grows_is_told_with_its_consumer() {
         ensure(takes, || format!("{:?}", queue.users))?;
         let finding = seen.deadlock().ok_or("no finding")?;
         let said = finding.evidence.iter().any(|one| one.saw.contains("50,000 items"));
-        ensure(said, || format!("{:?}", finding.evidence))
+        ensure(said, || format!("{:?}", finding.evidence))?;
+        ensure(finding.summary.contains("50,000 items"), || finding.summary.clone())
     });
 }
 
@@ -281,4 +282,29 @@ fn a_lock_on_a_file_is_held_by_another_process() {
             lock.holders.iter().any(|holder| holder.recorded == seen.truth["holder_pid"].as_u64());
         ensure(held, || format!("{lock:?}"))
     });
+}
+
+#[test]
+fn healthy_pools_have_no_deadlock() {
+    for python in interpreters() {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let label = &python.label;
+        let workload = Workload::start(&python.path, &script("pools.py"), &[]);
+        let children = workload.ready()["children"].as_array().cloned().unwrap_or_default();
+        let children = children.iter().filter_map(|pid| u32::try_from(pid.as_u64()?).ok());
+        // Looked at several times: what they do changes.
+        for pid in std::iter::repeat_n(workload.pid(), 4).chain(children) {
+            let case = memwhy::capture(pid, &Options::default())
+                .unwrap_or_else(|error| panic!("{label}: {error}"));
+            let found = Ask::new(&case).get::<Locks>().knots.clone();
+            let screen = memwhy_report::text::locks(&case, LocksShown::Busy, Style::default());
+            assert!(found.is_empty(), "{label}: {found:?}\n{screen}");
+            let verdict = memwhy::explain(&case);
+            let finding = verdict.findings.iter().find(|finding| finding.cause == "deadlock");
+            assert!(
+                finding.is_some_and(|finding| finding.standing == Standing::Refuted),
+                "{label}"
+            );
+        }
+    }
 }

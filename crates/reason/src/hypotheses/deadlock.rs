@@ -48,14 +48,17 @@ impl Hypothesis for Deadlock {
             }
             return Finding::refuted(self.id(), summary);
         }
-        let mut finding = Finding::refuted(self.id(), summary(case, &found.knots));
+        let behind = backlog(case);
+        let piled = behind.first().map_or_else(String::new, |(short, _)| format!("; {short}"));
+        let said = format!("{}{piled}", summary(case, &found.knots));
+        let mut finding = Finding::refuted(self.id(), said);
         finding.standing = Standing::Holds;
         finding.confidence = found.knots.iter().map(sureness).max().unwrap_or_default();
         for knot in &found.knots {
             tell(&mut finding, case, knot);
             finding.remedies.push(cure(case, knot));
         }
-        for queue in backlog(case) {
+        for (_, queue) in behind {
             finding.saw(Trust::Table, queue, format!("memwhy locks {}", case.about.pid));
         }
         finding
@@ -183,8 +186,8 @@ fn tell(finding: &mut Finding, case: &Case, knot: &Knot) {
     }
 }
 
-/// Queues whose consumers are among those who cannot go on.
-fn backlog(case: &Case) -> Vec<String> {
+/// Queues whose consumers are among those who cannot go on: in short, and with the places.
+fn backlog(case: &Case) -> Vec<(String, String)> {
     let ask = Ask::new(case);
     let found = ask.get::<Locks>();
     let mut said = Vec::new();
@@ -199,12 +202,14 @@ fn backlog(case: &Case) -> Vec<String> {
         {
             let thread = case.threads.iter().find(|thread| thread.tid == consumer.tid);
             let place = thread.and_then(thread_place).unwrap_or_default();
-            said.push(format!(
-                "{} has {}: {}, which takes from it in {}, is stuck in {place}",
-                lock_name(case, queue),
-                count(items, "item"),
-                thread_name(case, consumer.tid),
-                consumer.function
+            let (name, items) = (lock_name(case, queue), count(items, "item"));
+            let who = thread_name(case, consumer.tid);
+            said.push((
+                format!("behind it {name} has {items}"),
+                format!(
+                    "{name} has {items}: {who}, which takes from it in {}, is stuck in {place}",
+                    consumer.function
+                ),
             ));
         }
     }

@@ -327,7 +327,8 @@ fn status_line(path: &Path, key: &str) -> Option<String> {
 fn last_run_ms(dir: &Path) -> Option<f64> {
     let text = fs::read_to_string(dir.join("sched")).ok()?;
     let line = text.lines().find(|line| line.starts_with("se.exec_start"))?;
-    line.rsplit(':').next()?.trim().parse().ok()
+    // Of a thread that has not run since it was made it is 0.
+    line.rsplit(':').next()?.trim().parse().ok().filter(|mark| *mark > 0.0)
 }
 
 fn inner_tid(dir: &Path) -> Option<u32> {
