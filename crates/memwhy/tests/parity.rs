@@ -131,6 +131,8 @@ fn first_difference(a: &Value, b: &Value, at: &str) -> String {
 
 /// What only the kernel knows, which a core of ours does not write down: what a descriptor is.
 const DESCRIPTORS: &[&str] = &["threads", "call"];
+/// When a timer is due: clocks are not in a core.
+const DUE: &[&str] = &["tasks", "awaits", "time"];
 /// What changes behind the back of a process that waits: which pages of files are in memory, and
 /// with how many others they are shared.
 const PAGE_CACHE: &[&[&str]] = &[
