@@ -286,7 +286,7 @@ fn a_lock_on_a_file_is_held_by_another_process() {
 
 #[test]
 fn healthy_pools_have_no_deadlock() {
-    for python in interpreters() {
+    for python in ordinary() {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = &python.label;
         let workload = Workload::start(&python.path, &script("pools.py"), &[]);

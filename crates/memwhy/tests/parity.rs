@@ -131,7 +131,9 @@ fn first_difference(a: &Value, b: &Value, at: &str) -> String {
 
 /// What only the kernel knows, which a core of ours does not write down: what a descriptor is.
 const DESCRIPTORS: &[&str] = &["threads", "call"];
-/// When a timer is due: clocks are not in a core.
+/// For how long a thread has waited: each of them was looked at a little later, and a core has no clock.
+const ASLEEP: &[&str] = &["threads", "waits", "asleep_s"];
+/// When a timer is due.
 const DUE: &[&str] = &["tasks", "awaits", "time"];
 /// What changes behind the back of a process that waits: which pages of files are in memory, and
 /// with how many others they are shared.
@@ -201,7 +203,7 @@ fn check(python: &Interpreter) {
     };
     let core = open(&path);
     same_objects(&format!("{label} memwhy core"), &live, &core);
-    let differences: Vec<&[&str]> = [&[DESCRIPTORS], PAGE_CACHE].concat();
+    let differences: Vec<&[&str]> = [&[DESCRIPTORS, ASLEEP, DUE], PAGE_CACHE].concat();
     same_facts(&format!("{label} memwhy core"), &live, &core, &differences);
     adds_up(&format!("{label} memwhy core"), &core);
     assert!(core.about.tells(Untold::Residency), "{label}");
@@ -214,7 +216,7 @@ fn check(python: &Interpreter) {
         let ignored = if lost { Flags::ORPHAN } else { Flags::default() };
         same_objects_but(&format!("{label} gcore"), &live, &theirs, ignored);
         let lost = if lost { LOST_STACKS } else { &[] };
-        let differences: Vec<&[&str]> = [&[DESCRIPTORS], RESIDENCY, lost].concat();
+        let differences: Vec<&[&str]> = [&[DESCRIPTORS, ASLEEP, DUE], RESIDENCY, lost].concat();
         same_facts(&format!("{label} gcore"), &live, &theirs, &differences);
         adds_up(&format!("{label} gcore"), &theirs);
         assert!(!theirs.about.tells(Untold::Residency), "{label}");
