@@ -40,26 +40,26 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
     let mut objects: Vec<ObjectId> = registered.map(|root| root.object).collect();
     let lists = scene.heavy_of(&["list"]).filter(|list| is_registry(scene, *list));
     objects.extend(lists.flat_map(|list| scene.references(list).iter().copied()));
+    let inside = |id: &ObjectId| {
+        let own = [*id];
+        let items = if scene.is_container(*id) { scene.members(*id) } else { Vec::new() };
+        own.into_iter().chain(items).collect::<Vec<_>>()
+    };
+    // One function may be registered many times.
+    let functions: Vec<ObjectId> = objects
+        .iter()
+        .flat_map(inside)
+        .filter(|id| ["function", "method", "functools.partial"].contains(&scene.kind(*id)))
+        .collect();
     objects.sort_unstable();
     objects.dedup();
     let bytes = scene.retained_by(&objects);
     if objects.is_empty() || !scene.much(bytes) {
         return None;
     }
-    let inside = |id: &ObjectId| {
-        let own = [*id];
-        let items = if scene.is_container(*id) { scene.members(*id) } else { Vec::new() };
-        own.into_iter().chain(items).collect::<Vec<_>>()
-    };
-    let functions: Vec<ObjectId> = objects
-        .iter()
-        .flat_map(inside)
-        .filter(|id| ["function", "method", "functools.partial"].contains(&scene.kind(*id)))
-        .collect();
     let place = scene.common_origin(functions.iter().copied(), |_| 1);
     let of = place.map_or_else(|| "functions".into(), |place| called(&place));
     let biggest = objects.iter().copied().max_by_key(|id| scene.retained(*id))?;
-    let calls = scene.heap.roots().iter().filter(|root| root.name.contains("atexit")).count();
     let mut holder = scene.holder(biggest, place);
     holder.path = Some("atexit".into());
     (holder.bytes, holder.objects) = (bytes, objects.len() as u64);
@@ -67,7 +67,7 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
         rule: "atexit",
         sentence: format!(
             "atexit keeps {} of {of} and what they will be called with: {bytes}",
-            count(calls.max(functions.len()) as u64, "registration"),
+            count(functions.len() as u64, "registration"),
         ),
         cure: format!("register {of} once, and atexit.unregister() what is done"),
         holder,

@@ -29,7 +29,7 @@ fn known(scene: &Scene<'_>, session: ObjectId) -> Option<Known> {
     let dict = scene.first_of(session, &["dict"]);
     let inner = dict.into_iter().flat_map(|dict| scene.references(dict).iter().copied());
     // Where attributes are values of their own, the dict among them is the map itself.
-    let own = dict.filter(|dict| scene.name_of(*dict).is_none() && scene.is_namespace(*dict));
+    let own = dict.filter(|dict| scene.is_dict_of(session, *dict));
     let inner = inner.filter(|_| own.is_some());
     let map = attributes
         .chain(inner)

@@ -8,7 +8,7 @@ use crate::analyses::origin::kind;
 use crate::analyses::{KeptAlive, Origin, Origins, Program, Reachability, Reached, RetainedSizes};
 use crate::wording::short_type;
 use crate::{Ask, Holder, Paths};
-use memwhy_model::{Bytes, HeapGraph, ObjectId, Owner, RootKind, SourcePlace};
+use memwhy_model::{Bytes, HeapGraph, Label, ObjectId, Owner, RootKind, SourcePlace};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -17,6 +17,8 @@ use std::rc::Rc;
 const HEAVY: usize = 4000;
 /// Characters of a path in a sentence.
 const LONGEST_PATH: usize = 90;
+/// Characters of a key: as many as labels show.
+const KEY_BUDGET: usize = 120;
 /// Members of a container that are looked at: what these are the others are too.
 const SAMPLE: usize = 512;
 
@@ -163,9 +165,22 @@ impl<'a> Scene<'a> {
         let holder = way.len().checked_sub(2).and_then(|at| way.get(at)).copied();
         self.is_dict(id)
             && holder.is_some_and(|holder| {
-                self.is_class(holder) || self.kind(holder) == "module" || self.is_instance(holder)
+                self.is_class(holder)
+                    || self.kind(holder) == "module"
+                    || self.is_dict_of(holder, id)
             })
-            && self.name_of(id).is_none()
+    }
+
+    /// Whether a dict is the `__dict__` of an object, and not the value of an attribute.
+    pub(super) fn is_dict_of(&self, object: ObjectId, dict: ObjectId) -> bool {
+        let at = self.references(object).iter().position(|to| *to == dict);
+        let label = at.and_then(|at| self.label(object, at));
+        matches!(label, Some(Label::Field(name)) if name == "__dict__")
+    }
+
+    /// How an object refers to one of those it refers to.
+    fn label(&self, object: ObjectId, at: usize) -> Option<Label> {
+        self.ask.case().details.as_ref()?.label(self.heap, object, at)
     }
 
     /// Whether what an object keeps is not nearly all kept by one part of it.
@@ -264,7 +279,10 @@ impl<'a> Scene<'a> {
         let references = self.references(holder);
         let at = references.iter().position(|to| *to == id)?;
         let name = *references.get(at.checked_sub(1)?)?;
-        (self.is_dict(holder) && at % 2 == 1 && self.kind(name) == "str").then_some(name)
+        // A key that was not found would make another object look like it.
+        let Some(Label::Key(key)) = self.label(holder, at) else { return None };
+        let is_it = self.kind(name) == "str" && self.preview(name, KEY_BUDGET)? == key;
+        is_it.then_some(name)
     }
 
     /// The code that uses a name, by the names that code carries. Code of the standard library and
