@@ -9,7 +9,7 @@ except AttributeError:
     pass
 
 NAMES = 200000
-IMMORTAL = (3, 12, 0) <= sys.version_info[:3] < (3, 12, 5)
+IMMORTAL = (3, 12, 0) <= sys.version_info[:3] < (3, 12, 7)
 
 for number in range(NAMES):
     intern("field-%d-of-a-request" % number)

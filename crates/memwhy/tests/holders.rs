@@ -45,15 +45,12 @@ const PLANTED: [Planted; 27] = [
     planted("last_traceback"),
     planted("callbacks"),
     since("finalize_bound", 6),
-    // From 3.10 on registrations are known by their shape, and the first one's function is named: where
-    // another module registered before, that is not the culprit's.
-    Planted { name: "atexit_callbacks", from: (2, 7), until: (3, 10) },
+    planted("atexit_callbacks"),
     since("asyncio_pending", 6),
     since("never_awaited", 6),
     planted("stuck_queue"),
     planted("dead_threads"),
-    // On 3.12 the line of the class is not found.
-    Planted { name: "orm_session", from: (2, 7), until: (3, 12) },
+    planted("orm_session"),
     planted("dynamic_classes"),
     planted("interned_strings"),
     planted("duplicated_strings"),

@@ -29,9 +29,9 @@ const BUGS: [Bug; 2] = [
     Bug {
         issue: "cpython#113993",
         what: "strings that were interned are never freed",
-        fixed: "3.12.5",
+        fixed: "3.12.7",
         from: (3, 12, 0),
-        until: (3, 12, 5),
+        until: (3, 12, 7),
         seen: immortal_strings,
     },
     Bug {
