@@ -208,15 +208,17 @@ impl Trend {
         }
         let most = live.iter().map(|(_, bytes)| *bytes).fold(0.0, f64::max);
         let least = live.iter().map(|(_, bytes)| *bytes).fold(f64::INFINITY, f64::min);
-        let worth = LEAST_GROWTH.max(most * LEAST_SHARE);
+        // Of the median: one odd sample must not make all growth look small.
+        let worth = LEAST_GROWTH.max(median(live) * LEAST_SHARE);
         let over = |per_second: f64| per_second * self.seconds;
         if over(self.live) >= worth && over(self.floor) >= over(self.live) * FLOOR {
             return Course::Growing;
         }
-        // Down from its highest point by most of what it had built up.
+        // Up by most of its swing, and down again; what only falls has no teeth.
         let swing = most - least;
         if swing >= worth
             && fallen(live) >= swing * FLOOR
+            && risen(live) >= swing * FLOOR
             && over(self.floor) < worth.max(swing * FLOOR)
         {
             return Course::Sawtooth;
@@ -264,6 +266,23 @@ fn fallen(series: &[(f64, f64)]) -> f64 {
         fallen = fallen.max(high - bytes);
     }
     fallen
+}
+
+/// The furthest that it went up from a depth to a later height.
+fn risen(series: &[(f64, f64)]) -> f64 {
+    let (mut low, mut risen) = (f64::INFINITY, 0.0f64);
+    for (_, bytes) in series {
+        low = low.min(*bytes);
+        risen = risen.max(bytes - low);
+    }
+    risen
+}
+
+/// The value in the middle; 0 where there is none.
+fn median(series: &[(f64, f64)]) -> f64 {
+    let mut values: Vec<f64> = series.iter().map(|(_, bytes)| *bytes).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The median of the slopes between all pairs, in units a second; 0 where there are none.
