@@ -2,18 +2,18 @@
 //! made, a table that is wrong?
 
 use memwhy::Options;
-use memwhy::model::{Case, Owner, ProblemKind, Problems};
+use memwhy::model::{Case, Owner, Pause, ProblemKind, Problems};
 use memwhy_native::Images;
-use memwhy_native::alloc::glibc::{self, Glibc};
+use memwhy_native::alloc::glibc::{self, FreeChunks, Glibc};
 use memwhy_python::Python;
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::layout::Layouts;
 use memwhy_python::layout::tables::gc_state::GcHeads;
 use memwhy_python::layout::tables::interpreter_state::Obmalloc;
-use memwhy_target::live::pages;
 use memwhy_target::{Process, View};
 use memwhy_testkit::{Truth, Turn, Workload, require, script};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn temporary(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
@@ -98,9 +98,9 @@ struct Seen {
 
 fn look(workload: &Workload) -> Seen {
     let process = Process::open(workload.pid()).expect("a process");
-    let maps = process.maps().expect("maps");
-    let present = pages::present(&process, &maps).expect("pages");
-    let view = View::live(process, maps, present);
+    let (patience, skip) = (Duration::from_secs(60), FreeChunks::default());
+    let taken = memwhy_target::capture(&process, Pause::Stop, patience, Vec::new(), &skip);
+    let view = taken.unwrap_or_else(|error| panic!("{error}")).view;
     let mut problems = Problems::default();
     let images = Images::of(&view);
     let found = find::find(&view, &images, &mut problems).unwrap_or_else(|e| panic!("{e}"));

@@ -445,13 +445,17 @@ fn the_demo_shows_the_cure_and_leaves_nothing() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         let verdicts: Vec<&str> =
             shown.lines().filter(|line| line.starts_with("VERDICT")).collect();
-        let [before, after] = verdicts[..] else { panic!("not two screens: {shown}") };
-        // Without GIL the responses are mimalloc's, and it keeps what glibc would.
-        let cause =
-            if python.label.ends_with('t') { "fragmentation" } else { "allocator retention" };
-        assert!(before.contains(cause), "{}: {before}", python.label);
-        assert!(!after.contains("allocator retention"), "{after}");
-        assert!(shown.contains("\npredicted "), "{shown}");
+        if python.label.ends_with('t') {
+            // All objects are in mimalloc there, for which nobody has a cure.
+            let [before] = verdicts[..] else { panic!("not one screen: {shown}") };
+            assert!(before.contains("pymalloc fragmentation"), "{before}");
+            assert!(shown.contains("free inside mimalloc"), "{shown}");
+        } else {
+            let [before, after] = verdicts[..] else { panic!("not two screens: {shown}") };
+            assert!(before.contains("allocator retention"), "{}: {before}", python.label);
+            assert!(!after.contains("allocator retention"), "{}: {after}", python.label);
+            assert!(shown.contains("\npredicted "), "{shown}");
+        }
         let head = shown.lines().next().unwrap_or_default();
         let pid = head.strip_prefix("memwhy ").and_then(|rest| rest.split(' ').next());
         let pid: u32 = pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{head}"));
