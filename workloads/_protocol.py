@@ -162,6 +162,7 @@ def guppy():
 
 def in_a_copy(answer, hold, pending):
     """Lets a forked copy answer, while this process waits with its heap as at the fork."""
+    wait_for_other_threads()
     child = FORK()
     if child == 0:
         try:
@@ -176,6 +177,24 @@ def in_a_copy(answer, hold, pending):
         say(lambda: {"error": "the copy ended with status %d" % status})
     elif hold:
         say(lambda: {"resumed": True})
+
+
+def wait_for_other_threads():
+    """Until they sleep. Without GIL one of them may be running Python code just now: the copy would
+    not have the thread, and its collector would wait for it for ever.
+    """
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return
+    tasks = set(os.listdir("/proc/self/task")) - {str(threading.get_native_id())}
+    while any(is_running(task) for task in tasks):
+        time.sleep(0.001)
+
+
+def is_running(task):
+    try:
+        return slurp("/proc/self/task/%s/stat" % task).rsplit(") ", 1)[1].startswith("R")
+    except EnvironmentError:  # it has ended
+        return False
 
 
 class Heart(object):
