@@ -19,6 +19,8 @@ what is seen from outside can be compared with what it says of itself:
                        as it was at the fork, byte for byte, until the next line, which is `resume`
     quit
 
+A workload may know commands of its own besides.
+
 The end of stdin is `quit` too, so no workload outlives its parent.
 """
 from __future__ import print_function
@@ -68,8 +70,10 @@ def serve(live_bytes, cause, shape, **more):
     """Announces the state and answers commands until told to quit. Never returns.
 
     live_bytes: what the workload knows it holds. cause: the id of the verdict it deserves.
-    shape: which of the workloads' shapes it is, in words. more: joined to the announcement.
+    shape: which of the workloads' shapes it is, in words. more: joined to the announcement, but for
+    `commands`: functions by the names of the commands that only this workload knows.
     """
+    commands = more.pop("commands", {})
     settle()
     ready = {
         "pid": os.getpid(),
@@ -91,7 +95,7 @@ def serve(live_bytes, cause, shape, **more):
             say(lambda: stats_into(words[1]))
             continue
         hold = words[0] == "hold"
-        answer = answer_to(words[hold:], heart)
+        answer = commands.get(words[0]) or answer_to(words[hold:], heart)
         if answer is None:
             os._exit(0)
         if hold or words[0] in ("truth", "interned"):

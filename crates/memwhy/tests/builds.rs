@@ -65,6 +65,7 @@ fn heaps_of_many_threads_without_gil_add_up() {
     for python in require(&["3.13t", "3.14t"]) {
         let _turn = Turn::take(&temporary(""));
         let mut workload = Workload::start(&python.path, &script("mimalloc_threads.py"), &[]);
+        workload.command("end");
         let path = temporary(&format!("{}-threads.truth", python.label));
         workload.command(&format!("hold truth {}", path.display()));
         let case = capture(&workload);

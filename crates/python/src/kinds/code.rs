@@ -48,7 +48,7 @@ fn beside(object: &Object<'_>) -> Result<u64, Fault> {
         && object.word(map.offset)? != 0
         && let Some(cells) = cellvars.read(memory, object.addr)?
     {
-        size += layouts.var_object.ob_size.read(memory, cells)?.unsigned_abs() * 8;
+        size += length(object, cells)? * 8;
     }
     let places = fields.opcache_size.map(|field| field.read(memory, object.addr)).transpose()?;
     if let Some(places) = places.filter(|places| *places > 0) {
@@ -56,9 +56,15 @@ fn beside(object: &Object<'_>) -> Result<u64, Fault> {
         if let Bytecode::Object(code) = fields.bytecode
             && let Some(code) = code.read(memory, object.addr)?
         {
-            size += layouts.var_object.ob_size.read(memory, code)?.unsigned_abs() / 2;
+            size += length(object, code)? / 2;
         }
         size += u64::from(places) * CACHED;
     }
     Ok(size)
+}
+
+/// How many items a tuple or string of this code has: nobody writes code of a gigabyte.
+fn length(object: &Object<'_>, of: Addr) -> Result<u64, Fault> {
+    let items = object.layouts.var_object.ob_size.read(object.memory, of)?;
+    u64::try_from(items).ok().filter(|n| *n < 1 << 30).ok_or(Fault::too_long(of))
 }
