@@ -2,7 +2,8 @@
 
 The main thread never waits: it runs bytecode, allocates, and takes a signal every few milliseconds.
 Beside it threads allocate, compress without the GIL, fork, sleep, and start and end other threads.
-Each counts what it did, so that whoever disturbs one of them is found out. Ends with its stdin.
+Each counts what it did, so that whoever disturbs one of them is found out; a line on stdin is
+answered with the counts. Ends with its stdin. The argument `no-signals` leaves the signals out.
 """
 from __future__ import print_function
 
@@ -64,6 +65,8 @@ def end_with_stdin():
         try:
             if not os.read(0, 4096):
                 os._exit(0)
+            print(json.dumps(dict(counts, errors=len(errors))))
+            sys.stdout.flush()
         except OSError as error:
             # 2.7 again: any thread may be the one that the signal interrupts.
             if error.errno != 4:
@@ -80,8 +83,11 @@ forever("spawn", spawn)
 watcher = threading.Thread(target=end_with_stdin, name="stdin")
 watcher.daemon = True
 watcher.start()
-signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.007, 0.007)
+if "no-signals" in sys.argv:
+    del counts["signals"]
+else:
+    signal.signal(signal.SIGALRM, on_signal)
+    signal.setitimer(signal.ITIMER_REAL, 0.007, 0.007)
 
 print("READY " + json.dumps({"pid": os.getpid()}))
 sys.stdout.flush()

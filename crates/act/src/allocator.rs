@@ -8,7 +8,7 @@ use crate::borrow;
 use crate::frame::{Argument, Call};
 use crate::subject::Subject;
 use memwhy_model::Bytes;
-use memwhy_native::alloc::glibc;
+use memwhy_native::alloc::{glibc, other};
 use memwhy_target::Process;
 use std::time::{Duration, Instant};
 
@@ -66,10 +66,14 @@ pub struct Trimmed {
     pub rss: (Bytes, Bytes),
 }
 
-/// What [`trim`] would call in this process.
+/// What [`trim`] would call in this process, as C writes it; nothing is changed.
 ///
 /// # Errors
 /// If there is no allocator that has such a function.
+pub fn planned(process: Process) -> Result<Vec<String>, Refusal> {
+    Ok(calls(&Subject::of(process)?)?.1)
+}
+
 fn calls(subject: &Subject) -> Result<(Vec<Call>, Vec<String>), Refusal> {
     let (mut calls, mut written) = (Vec::new(), Vec::new());
     for release in RELEASES {
@@ -91,7 +95,8 @@ fn calls(subject: &Subject) -> Result<(Vec<Call>, Vec<String>), Refusal> {
         written.push("glibc's malloc_trim(0)".into());
     }
     if calls.is_empty() {
-        return Err(Refusal::Lacks("allocator that can be asked to give memory back"));
+        let found = other::detect(&subject.images);
+        return Err(Refusal::KeepsAll(found.map(|(name, _)| name)));
     }
     Ok((calls, written))
 }

@@ -7,34 +7,39 @@
 //! `call`, one in three such calls hangs a busy process or kills it.
 
 use crate::Refusal;
-use crate::frame::{Call, Frame, Standing, in_system_call};
+use crate::frame::{Call, Frame, Standing};
 use crate::subject::Subject;
 use crate::sys::{registers, write};
 use memwhy_model::{Addr, Problems};
+use memwhy_native::call_names;
 use memwhy_target::live::freeze::Freeze;
-use memwhy_target::{Maps, MemoryExt};
+use memwhy_target::sys::ptrace;
+use memwhy_target::{Maps, MemoryExt, Registers};
 use std::time::{Duration, Instant};
 
-/// System calls that wait, and that may be made again from the start, with x86-64's numbers.
-const WAITING: &[(u64, &str)] = &[
-    (0, "read"),
-    (7, "poll"),
-    (23, "select"),
-    (34, "pause"),
-    (35, "nanosleep"),
-    (43, "accept"),
-    (45, "recvfrom"),
-    (47, "recvmsg"),
-    (61, "wait4"),
-    (230, "clock_nanosleep"),
-    (232, "epoll_wait"),
-    (247, "waitid"),
-    (270, "pselect6"),
-    (271, "ppoll"),
-    (281, "epoll_pwait"),
-    (288, "accept4"),
+/// System calls that wait, and that may be made again from the start.
+const WAITING: [&str; 16] = [
+    "read",
+    "poll",
+    "select",
+    "pause",
+    "nanosleep",
+    "accept",
+    "recvfrom",
+    "recvmsg",
+    "wait4",
+    "clock_nanosleep",
+    "epoll_wait",
+    "waitid",
+    "pselect6",
+    "ppoll",
+    "epoll_pwait",
+    "accept4",
 ];
-const FUTEX: u64 = 202;
+/// Waits for a word to change; the last resort.
+const FUTEX: &str = "futex";
+/// `NT_X86_XSTATE`: everything that `XSAVE` saves.
+const EXTENDED: u32 = 0x202;
 /// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET`, without the flags.
 const FUTEX_WAITS: [u64; 2] = [0, 9];
 /// A thread's own stack has to have that much room for the call.
@@ -54,7 +59,7 @@ pub(crate) struct Borrowed {
     /// For how long the process stood still.
     pub(crate) paused: Duration,
     /// Where its stack was: it is back when it waits there again.
-    pub(crate) stack: Addr,
+    pub(crate) stack: Option<Addr>,
 }
 
 /// Between two looks for a thread that can be borrowed.
@@ -67,13 +72,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) fn look(subject: &Subject) -> Result<(), Vec<String>> {
     let mut reasons = Vec::new();
     for tid in subject.process.tids() {
-        let path = subject.process.path("task").join(tid.to_string()).join("syscall");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let number = text.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-        match number {
-            Some(FUTEX) => return Ok(()),
-            Some(number) if WAITING.iter().any(|(waiting, _)| *waiting == number) => return Ok(()),
-            Some(number) => reasons.push(format!("thread {tid} stands in system call {number}")),
+        let call = subject.process.told_registers(tid).and_then(|registers| registers.call());
+        match call.map(|call| (call.number, call_names::name(call.number))) {
+            Some((_, Some(name))) if name == FUTEX || WAITING.contains(&name) => return Ok(()),
+            Some((_, Some(name))) => reasons.push(format!("thread {tid} stands in {name}")),
+            Some((number, None)) => {
+                reasons.push(format!("thread {tid} stands in system call {number}"));
+            }
             None => reasons.push(format!("thread {tid} is running")),
         }
     }
@@ -115,13 +120,15 @@ pub(crate) fn patiently(
 /// not taken: those that hold the GIL.
 ///
 /// # Errors
-/// [`Refusal::NoThread`] if none can be borrowed now; nothing was changed then.
+/// [`Refusal::NoThread`] if none can be borrowed now, [`Refusal::Lacks`] if none ever can; nothing was
+/// changed then.
 pub(crate) fn borrow(
     subject: &Subject,
     calls: &[Call],
     text: &[u8],
     shunned: impl Fn() -> Vec<u32>,
 ) -> Result<Borrowed, Refusal> {
+    let gadgets = subject.gadgets()?;
     let pid = subject.process.pid;
     let begun = Instant::now();
     let freeze = Freeze::stop(&subject.process, PATIENCE, &mut Problems::default())?;
@@ -137,8 +144,12 @@ pub(crate) fn borrow(
             reasons.push(format!("thread {tid} holds the GIL"));
             continue;
         }
-        match usable(subject, &maps, tid) {
-            Ok((standing, name)) if name == "futex" => {
+        let usable = match freeze.registers(tid) {
+            Some(registers) => usable(subject, &maps, tid, registers),
+            None => Err(UNREADABLE),
+        };
+        match usable {
+            Ok((standing, name)) if name == FUTEX => {
                 last_resort.get_or_insert((tid, standing, name));
             }
             Ok((standing, name)) => {
@@ -151,62 +162,65 @@ pub(crate) fn borrow(
     let Some((tid, standing, waiting_in)) = chosen.or(last_resort) else {
         return Err(Refusal::NoThread(reasons));
     };
-    let frame = Frame::build(&standing, &subject.gadgets, calls, text)
+    let frame = Frame::build(&standing, &gadgets, calls, text)
         .ok_or(Refusal::Lacks("extended state of a known size"))?;
     // First what nobody looks at, below the stack; then, in one step, the registers.
     write::write(pid, &[(frame.at, &frame.bytes)])?;
-    registers::set_general(tid, &frame.registers)?;
+    registers::set(tid, &frame.registers)?;
     drop(freeze);
-    Ok(Borrowed { tid, waiting_in, paused: begun.elapsed(), stack: Addr(standing.registers.rsp) })
+    let stack = standing.registers.stack_pointer();
+    Ok(Borrowed { tid, waiting_in, paused: begun.elapsed(), stack })
 }
+
+const UNREADABLE: &str = "has registers that cannot be read";
 
 /// What a thread stands in, or why it cannot be used.
 fn usable(
     subject: &Subject,
     maps: &Maps,
     tid: u32,
+    registers: Registers,
 ) -> Result<(Standing, &'static str), &'static str> {
-    let unreadable = "has registers that cannot be read";
-    let general = registers::general(tid).map_err(|_| unreadable)?;
-    if !in_system_call(&general) {
-        return Err("is running");
+    let call = registers.call().filter(|_| registers.waits()).ok_or("is running")?;
+    let name = call_names::name(call.number).filter(|name| match *name {
+        FUTEX => FUTEX_WAITS.contains(&(call.arguments[1] & 0x7f)),
+        name => WAITING.contains(&name),
+    });
+    let name = name.ok_or("stands in a system call that cannot be made again")?;
+    if name == FUTEX && is_needed(subject, Addr(call.arguments[0])) {
+        return Err("waits for the GIL or for a lock of a library");
     }
-    let waiting = WAITING.iter().find(|(number, _)| *number == general.orig_rax);
-    let name = match waiting {
-        Some((_, name)) => *name,
-        None if general.orig_rax == FUTEX && FUTEX_WAITS.contains(&(general.rsi & 0x7f)) => {
-            if is_needed(subject, Addr(general.rdi)) {
-                return Err("waits for the GIL or for a lock of a library");
-            }
-            "futex"
-        }
-        None => return Err("stands in a system call that cannot be made again"),
-    };
-    // A signal mask that the call set for its own time (`ppoll`, `pselect6`) would be taken for the
-    // thread's. Nobody who waits so in Python does.
-    let masks = match general.orig_rax {
-        270 => general.r9 != 0 && subject.now().u64(Addr(general.r9)) != Ok(0),
-        271 => general.r10 != 0,
-        281 => general.r8 != 0,
+    // A signal mask that the call set for its own time would be taken for the thread's. Nobody who
+    // waits so in Python does.
+    let [.., fourth, fifth, sixth] = call.arguments;
+    let masks = match name {
+        "pselect6" => sixth != 0 && subject.now().u64(Addr(sixth)) != Ok(0),
+        "ppoll" => fourth != 0,
+        "epoll_pwait" => fifth != 0,
         _ => false,
     };
     if masks {
         return Err("waits with a signal mask of its own");
     }
+    let (Some(code), Some(stack_pointer)) =
+        (registers.instruction_pointer(), registers.stack_pointer())
+    else {
+        return Err(UNREADABLE);
+    };
     let code: [u8; 2] =
-        subject.now().array(Addr(general.rip.wrapping_sub(2))).map_err(|_| unreadable)?;
+        subject.now().array(Addr(code.0.wrapping_sub(2))).map_err(|_| UNREADABLE)?;
     if code != [0x0f, 0x05] {
         return Err("entered the kernel in an unknown way");
     }
-    let stack = maps.find(Addr(general.rsp)).filter(|m| m.writable() && m.private());
+    let stack = maps.find(stack_pointer).filter(|m| m.writable() && m.private());
     let stack = stack.ok_or("has no ordinary stack")?;
     let grows = stack.facts.name == "[stack]";
-    if !grows && general.rsp.saturating_sub(stack.range().start.0) < STACK_ROOM {
+    if !grows && stack_pointer.0.saturating_sub(stack.range().start.0) < STACK_ROOM {
         return Err("has too little room on its stack");
     }
-    let extended = registers::extended(tid).map_err(|_| unreadable)?;
-    let mask = registers::signal_mask(tid).map_err(|_| unreadable)?;
-    Ok((Standing { registers: general, extended, mask }, name))
+    let extended = ptrace::register_set(tid, EXTENDED).map_err(|_| UNREADABLE)?;
+    let mask = registers::signal_mask(tid).map_err(|_| UNREADABLE)?;
+    Ok((Standing { registers, extended, mask }, name))
 }
 
 /// Whether a futex belongs to what the calls themselves need: it is in the data of an image (the GIL
@@ -224,17 +238,16 @@ fn is_needed(subject: &Subject, futex: Addr) -> bool {
 impl Borrowed {
     /// Waits until the thread stands where it stood; `false` if it does not within `patience`.
     pub(crate) fn returned(&self, subject: &Subject, patience: Duration) -> bool {
-        let path = subject.process.path("task").join(self.tid.to_string()).join("syscall");
+        let process = &subject.process;
+        let path = process.path("task").join(self.tid.to_string());
         let until = Instant::now() + patience;
         while Instant::now() < until {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let words: Vec<&str> = text.split_ascii_whitespace().collect();
-            // Number, six arguments, stack pointer, instruction pointer.
-            let stack = words.get(7).and_then(|word| word.strip_prefix("0x"));
-            if stack.and_then(|word| u64::from_str_radix(word, 16).ok()) == Some(self.stack.0) {
+            // A thread that runs has no registers to tell.
+            let stack = process.told_registers(self.tid).and_then(|r| r.stack_pointer());
+            if stack.is_some() && stack == self.stack {
                 return true;
             }
-            if text.is_empty() {
+            if !path.exists() {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -7,9 +7,8 @@
 //! Source: `Python/ceval_gil.c` (`_PyRunRemoteDebugger`), `Lib`'s `sys.remote_exec`, 3.14.
 
 use crate::Refusal;
-use crate::frame::in_system_call;
 use crate::subject::{Python, Subject};
-use crate::sys::{registers, write};
+use crate::sys::write;
 use memwhy_model::Problems;
 use memwhy_python::layout::debugger_support::{DebuggerSupport, PLEASE_STOP};
 use memwhy_python::runtime;
@@ -31,14 +30,14 @@ pub(crate) struct Script {
     /// Kept open: its path is that of the open file.
     _file: File,
     /// How the target names it.
-    path: String,
+    pub(crate) path: String,
     /// The name to be removed, where it has one.
     named: Option<PathBuf>,
 }
 
 impl Script {
     /// Puts `text` where `process` can read it.
-    pub(crate) fn new(process: &Process, name: &str, text: &str) -> io::Result<Self> {
+    pub(crate) fn new(process: &Process, text: &str) -> io::Result<Self> {
         let namespace = |of: PathBuf| fs::read_link(of.join("ns/pid")).ok();
         let same = namespace(PathBuf::from("/proc/self")) == namespace(process.path(""));
         let ours =
@@ -54,7 +53,8 @@ impl Script {
             let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
             return Ok(Self { _file: file, path, named: None });
         }
-        let path = process.path("root").join("tmp").join(name);
+        let name = format!("memwhy-{}.py", std::process::id());
+        let path = process.path("root").join("tmp").join(&name);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let script = Self {
             _file: file.try_clone()?,
@@ -100,10 +100,8 @@ pub(crate) fn hand_over(
     if now.array::<4>(main.addr.at(support.enabled)) != Ok([1, 0, 0, 0]) {
         return Err(Refusal::Lacks("support for debuggers that is switched on"));
     }
-    let runs = |tid: u32| registers::general(tid).is_ok_and(|r| !in_system_call(&r));
-    let runners = freeze.still().filter(|tid| runs(*tid)).collect::<Vec<u32>>();
-    let inner = runners.iter().map(|tid| crate::inject::inner_tid(&subject.process, *tid));
-    let inner: Vec<u32> = inner.collect();
+    let runners = subject.runners(&freeze).into_iter();
+    let inner: Vec<u32> = runners.map(|tid| subject.inner_tid(tid)).collect();
     let thread = main.threads.iter().find(|t| t.tid.is_some_and(|tid| inner.contains(&tid)));
     let thread = thread.ok_or_else(|| Refusal::NoThread(vec!["none runs bytecode".into()]))?;
     let waiting = now.array::<4>(thread.state.at(support.pending_call));

@@ -11,8 +11,8 @@
 //! (`check_xstate_in_sigframe`).
 
 use crate::gadgets::Gadgets;
-use crate::sys::registers::Registers;
 use memwhy_model::Addr;
+use memwhy_target::{Register, Registers};
 
 /// Below the stack pointer lie 128 bytes that a leaf function may use (System V ABI).
 const RED_ZONE: u64 = 128;
@@ -27,6 +27,11 @@ const CONTEXT_SIZE: u64 = 40 + 256 + 8;
 /// Flags of an alternate stack that do not exist: with them `rt_sigreturn` leaves the one that the
 /// thread has as it is, where any valid value would replace it.
 const NO_SUCH_STACK: u32 = 0x40;
+
+/// Arguments behind the first, and the number of vector registers that a function without a fixed
+/// number of arguments is told.
+const ARGUMENTS_LEFT: [Register; 6] =
+    [Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9, Register::Rax];
 
 /// A function of C and its argument, if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +90,8 @@ impl Frame {
             return None;
         }
         // From the top down: extended state, text, context, the chain of returns.
-        let below = standing.registers.rsp.checked_sub(RED_ZONE + 256)?;
+        let stack = standing.registers.stack_pointer()?;
+        let below = stack.0.checked_sub(RED_ZONE + 256)?;
         let state_at = below.checked_sub(u64::from(extended_size) + 4)? & !63;
         let text_at = state_at.checked_sub(text.len() as u64 + 1)? & !15;
         // The chain: for each further call its argument, an odd `ret` to keep the stack aligned,
@@ -109,7 +115,7 @@ impl Frame {
             push(call.function.0);
         }
         push(gadgets.restore.0);
-        context(standing, state_at, &mut bytes);
+        context(standing, state_at, &mut bytes)?;
         let mut put = |at: u64, what: &[u8]| {
             let from = usize::try_from(at - start).unwrap_or(usize::MAX);
             bytes.resize(bytes.len().max(from.saturating_add(what.len())), 0);
@@ -123,54 +129,51 @@ impl Frame {
         debug_assert!(context_at.is_multiple_of(8));
 
         let mut registers = standing.registers;
-        registers.rip = first.function.0;
-        registers.rdi = value(first.argument);
-        registers.rsp = start;
+        registers.set(Register::Rip, first.function.0);
+        registers.set(Register::Rdi, value(first.argument));
+        registers.set(Register::Rsp, start);
         // Further arguments of the first function, if it has any, are zero.
-        (registers.rsi, registers.rdx, registers.rcx) = (0, 0, 0);
-        (registers.r8, registers.r9, registers.rax) = (0, 0, 0);
+        for register in ARGUMENTS_LEFT {
+            registers.set(register, 0);
+        }
         // The ABI wants the direction flag clear at a call.
-        registers.eflags &= !(1 << 10);
+        let flags = registers.get(Register::Eflags)? & !(1 << 10);
+        registers.set(Register::Eflags, flags);
         // No system call is to be restarted: the kernel would change rax and rip once more.
-        registers.orig_rax = u64::MAX;
+        registers.set(Register::OrigRax, u64::MAX);
         Some(Self { at: Addr(start), bytes, registers })
     }
 }
 
 /// The registers to go on with: at the system call again, if one was interrupted.
-fn resumed(mut registers: Registers) -> Registers {
-    if in_system_call(&registers) {
-        registers.rax = registers.orig_rax;
+fn resumed(mut registers: Registers) -> Option<Registers> {
+    if let Some(call) = registers.call().filter(|_| registers.waits()) {
+        registers.set(Register::Rax, call.number);
         // `syscall` is two bytes long.
-        registers.rip = registers.rip.wrapping_sub(2);
+        registers.set(Register::Rip, registers.get(Register::Rip)?.wrapping_sub(2));
     }
-    registers
-}
-
-/// Whether a stopped thread stands in a system call that would be, or has to be, made again.
-pub(crate) fn in_system_call(registers: &Registers) -> bool {
-    /// `EINTR`, and the kernel's `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND`,
-    /// `ERESTART_RESTARTBLOCK`.
-    const INTERRUPTED: [i64; 5] = [-4, -512, -513, -514, -516];
-    registers.orig_rax.cast_signed() >= 0 && INTERRUPTED.contains(&registers.rax.cast_signed())
+    Some(registers)
 }
 
 /// `struct ucontext`, without the pointer that precedes it: that is a link of the chain.
-fn context(standing: &Standing, state_at: u64, bytes: &mut Vec<u8>) {
-    let r = resumed(standing.registers);
+fn context(standing: &Standing, state_at: u64, bytes: &mut Vec<u8>) -> Option<()> {
+    use Register::{
+        Cs, Eflags, R8, R9, R10, R11, R12, R13, R14, R15, Rax, Rbp, Rbx, Rcx, Rdi, Rdx, Rip, Rsi,
+        Rsp, Ss,
+    };
+    let registers = resumed(standing.registers)?;
     let mut push = |word: u64| bytes.extend_from_slice(&word.to_le_bytes());
     push(CONTEXT_FLAGS);
     push(0);
     push(0);
     push(u64::from(NO_SUCH_STACK));
     push(0);
-    for register in [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx,
-        r.rax, r.rcx, r.rsp, r.rip, r.eflags,
-    ] {
-        push(register);
+    for register in
+        [R8, R9, R10, R11, R12, R13, R14, R15, Rdi, Rsi, Rbp, Rbx, Rdx, Rax, Rcx, Rsp, Rip, Eflags]
+    {
+        push(registers.get(register)?);
     }
-    push((r.cs & 0xffff) | (r.ss & 0xffff) << 48);
+    push((registers.get(Cs)? & 0xffff) | (registers.get(Ss)? & 0xffff) << 48);
     push(0);
     push(0);
     push(0);
@@ -180,6 +183,7 @@ fn context(standing: &Standing, state_at: u64, bytes: &mut Vec<u8>) {
         push(0);
     }
     push(standing.mask);
+    Some(())
 }
 
 /// The extended state as a signal frame has it: the kernel's magic numbers around what it stated.
@@ -200,45 +204,24 @@ fn extended_state(state: &[u8], size: u32) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argument, Call, Frame, Standing, in_system_call};
+    use super::{Argument, Call, Frame, Standing, resumed};
     use crate::gadgets::Gadgets;
     use memwhy_model::Addr;
+    use memwhy_target::{Register, Registers};
 
     const GADGETS: Gadgets = Gadgets { pop_rdi: Addr(0x10), ret: Addr(0x20), restore: Addr(0x30) };
 
     fn standing() -> Standing {
-        let process = crate::sys::registers::Registers {
-            r15: 15,
-            r14: 14,
-            r13: 13,
-            r12: 12,
-            rbp: 5,
-            rbx: 3,
-            r11: 11,
-            r10: 10,
-            r9: 9,
-            r8: 8,
-            rax: (-516i64).cast_unsigned(),
-            rcx: 2,
-            rdx: 4,
-            rsi: 6,
-            rdi: 7,
-            orig_rax: 7,
-            rip: 0x4002,
-            cs: 0x33,
-            eflags: 0x246,
-            rsp: 0x7fff_0000_1238,
-            ss: 0x2b,
-            fs_base: 0,
-            gs_base: 0,
-            ds: 0,
-            es: 0,
-            fs: 0,
-            gs: 0,
-        };
+        // Interrupted in `poll`, with registers that tell themselves apart.
+        let mut registers = Registers::new(std::array::from_fn(|at| 100 + at as u64));
+        registers.set(Register::Rax, (-516i64).cast_unsigned());
+        registers.set(Register::OrigRax, 7);
+        registers.set(Register::Rip, 0x4002);
+        registers.set(Register::Eflags, 0x246);
+        registers.set(Register::Rsp, 0x7fff_0000_1238);
         let mut extended = vec![0; 2696];
         extended[464] = 7;
-        Standing { registers: process, extended, mask: 0x4000 }
+        Standing { registers, extended, mask: 0x4000 }
     }
 
     fn word(frame: &Frame, at: u64) -> u64 {
@@ -256,8 +239,9 @@ mod tests {
         ];
         let frame = Frame::build(&standing(), &GADGETS, &calls, b"pass").unwrap();
         // What the processor does: a return takes one word, a pop another.
-        let (mut rsp, mut rdi, mut entered) = (frame.registers.rsp, frame.registers.rdi, vec![]);
-        let mut rip = frame.registers.rip;
+        let register = |register| frame.registers.get(register).unwrap();
+        let (mut rsp, mut rdi) = (register(Register::Rsp), register(Register::Rdi));
+        let (mut rip, mut entered) = (register(Register::Rip), vec![]);
         while rip != GADGETS.restore.0 {
             let mut take = || {
                 rsp += 8;
@@ -291,12 +275,14 @@ mod tests {
 
     #[test]
     fn a_finished_system_call_is_not_made_again() {
-        let mut standing = standing();
-        assert!(in_system_call(&standing.registers));
-        standing.registers.rax = 1;
-        assert!(!in_system_call(&standing.registers));
-        standing.registers.rax = (-516i64).cast_unsigned();
-        standing.registers.orig_rax = u64::MAX;
-        assert!(!in_system_call(&standing.registers));
+        let goes_on_at = |rax: i64, call: u64| {
+            let mut registers = standing().registers;
+            registers.set(Register::Rax, rax.cast_unsigned());
+            registers.set(Register::OrigRax, call);
+            resumed(registers).and_then(|after| after.get(Register::Rip))
+        };
+        assert_eq!(goes_on_at(-516, 7), Some(0x4000));
+        assert_eq!(goes_on_at(1, 7), Some(0x4002));
+        assert_eq!(goes_on_at(-516, u64::MAX), Some(0x4002));
     }
 }

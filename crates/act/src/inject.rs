@@ -19,7 +19,6 @@ use crate::subject::{Python, Subject};
 use memwhy_model::Problems;
 use memwhy_python::layout::debugger_support::DebuggerSupport;
 use memwhy_python::runtime;
-use memwhy_target::Process;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -65,6 +64,8 @@ pub(crate) fn inject(
                     paused += looked.elapsed();
                     reasons
                 }
+                // The interpreter may be told all the same.
+                Err(Refusal::Lacks(what)) => vec![format!("there is no {what}")],
                 Err(other) => return Err(other),
             },
         };
@@ -93,6 +94,7 @@ pub(crate) fn inject(
     if let Some(handed) = way.handed {
         handed.wipe(subject);
     }
+    drop(way.script);
     channel.code(SESSION).map_err(Refusal::Lost)?;
     Ok((channel, Injected { how: way.how, paused: paused + way.paused }))
 }
@@ -102,7 +104,7 @@ struct Way {
     how: String,
     paused: Duration,
     handed: Option<Handed>,
-    _script: Option<Script>,
+    script: Option<Script>,
 }
 
 fn borrow_one(subject: &Subject, python: &Python, text: &str) -> Result<Way, Refusal> {
@@ -114,22 +116,31 @@ fn borrow_one(subject: &Subject, python: &Python, text: &str) -> Result<Way, Ref
     let holders = || gil_holders(subject, python);
     let borrowed = borrow::borrow(subject, &calls, text.as_bytes(), holders)?;
     let how = format!("borrowed thread {}, which waits in {}", borrowed.tid, borrowed.waiting_in);
-    Ok(Way { how, paused: borrowed.paused, handed: None, _script: None })
+    Ok(Way { how, paused: borrowed.paused, handed: None, script: None })
 }
 
 fn tell_interpreter(subject: &Subject, python: &Python, text: &str) -> Result<Way, Refusal> {
     let runtime = python.interpreter.runtime;
     let support = runtime.and_then(|at| DebuggerSupport::read(&subject.now(), at));
     if support.is_some() {
-        let name = format!("memwhy-{}.py", std::process::id());
-        let script = Script::new(&subject.process, &name, text)?;
+        let script = Script::new(&subject.process, text)?;
         let paused = debugger::hand_over(subject, python, &script)?;
         let how = "the interpreter's support for debuggers, PEP 768".into();
-        return Ok(Way { how, paused, handed: None, _script: Some(script) });
+        return Ok(Way { how, paused, handed: None, script: Some(script) });
     }
-    let handed = pending::hand_over(subject, python, text.as_bytes())?;
     let how = "a pending call of the interpreter".into();
-    Ok(Way { how, paused: handed.paused, handed: Some(handed), _script: None })
+    match pending::hand_over(subject, python, text.as_bytes()) {
+        Ok(handed) => Ok(Way { how, paused: handed.paused, handed: Some(handed), script: None }),
+        Err(Refusal::Lacks(what)) if what == pending::ROOM => {
+            // Where a path fits, a text that is read from there does.
+            let script = Script::new(&subject.process, text)?;
+            let read = format!("\"with open('{}') as f:exec(f.read(),{{}})\"", script.path);
+            let text = guarded(&read);
+            let handed = pending::hand_over(subject, python, text.as_bytes())?;
+            Ok(Way { how, paused: handed.paused, handed: Some(handed), script: Some(script) })
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// The threads that hold a GIL: `PyGILState_Ensure` would be a second time for them.
@@ -139,21 +150,18 @@ fn gil_holders(subject: &Subject, python: &Python) -> Vec<u32> {
     let threads = interpreters.iter().flat_map(|interpreter| &interpreter.threads);
     let inner: Vec<u32> =
         threads.filter(|thread| thread.holds_gil).filter_map(|thread| thread.tid).collect();
-    let process = &subject.process;
-    process.tids().into_iter().filter(|tid| inner.contains(&inner_tid(process, *tid))).collect()
+    let tids = subject.process.tids().into_iter();
+    tids.filter(|tid| inner.contains(&subject.inner_tid(*tid))).collect()
 }
 
-/// The number of a thread in its own pid namespace.
-pub(crate) fn inner_tid(process: &Process, tid: u32) -> u32 {
-    let path = process.path("task").join(tid.to_string()).join("status");
-    let status = std::fs::read_to_string(path).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    line.and_then(|line| line.split_ascii_whitespace().last()?.parse().ok()).unwrap_or(tid)
-}
-
-/// The code that `PyRun_SimpleString` gets: it leaves no name in `__main__`, and nothing that it
-/// raises gets out (an exception would be printed, `SystemExit` would end the process).
+/// The code that `PyRun_SimpleString` gets.
 fn bootstrap(address: &str) -> String {
     let first = FIRST.replace("ADDRESS", address).replace('\\', "\\\\");
-    format!("try:\n exec('''{first}''',{{}})\nexcept BaseException:\n pass\n")
+    guarded(&format!("'''{first}'''"))
+}
+
+/// Runs a source, an expression: it leaves no name in `__main__`, and nothing that it raises gets
+/// out (an exception would be printed, `SystemExit` would end the process).
+fn guarded(source: &str) -> String {
+    format!("try:\n exec({source},{{}})\nexcept BaseException:\n pass\n")
 }

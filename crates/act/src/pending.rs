@@ -9,15 +9,14 @@
 //! `Python/ceval_gil.c` (`_push_pending_call`, `make_pending_calls`), 3.12.
 
 use crate::Refusal;
-use crate::frame::in_system_call;
-use crate::subject::{Now, Python, Subject};
-use crate::sys::{registers, write};
+use crate::subject::{Python, Subject};
+use crate::sys::write;
 use memwhy_model::{Addr, Problems};
 use memwhy_native::Image;
 use memwhy_python::layout::tables::pending_calls::{Home, RingLock};
 use memwhy_python::runtime::{self, InterpreterState};
-use memwhy_target::MemoryExt;
 use memwhy_target::live::freeze::Freeze;
+use memwhy_target::{MemoryExt, Now};
 use std::time::{Duration, Instant};
 
 /// How long a stop may last.
@@ -25,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// `_PY_CALLS_TO_DO_BIT` of 3.13.
 const CALLS_TO_DO: u64 = 1 << 2;
 const PAGE: u64 = 4096;
+/// What a process lacks in which the text does not fit behind any data.
+pub(crate) const ROOM: &str = "unused end of a page of data that is long enough";
 
 /// The ring of one interpreter, with addresses in the target.
 #[derive(Debug)]
@@ -88,11 +89,12 @@ pub(crate) fn hand_over(
     let now = subject.now();
     let interpreters = runtime::interpreters(&now, &python.interpreter, &mut Problems::default());
     let main = interpreters.first().ok_or(Refusal::Lacks("interpreter whose state can be read"))?;
-    let ring = Ring::of(subject, python, main).ok_or(Refusal::Lacks("ring of pending calls"))?;
+    let ring = Ring::of(subject, python, main).ok_or(Refusal::Lacks(
+        "ring of pending calls that is to be found (2.7 and 3.6 keep it in variables, whose names \
+         this one is stripped of)",
+    ))?;
     let not_now = |why: &str| Err(Refusal::NoThread(vec![why.to_owned()]));
-    let runs = |tid: u32| registers::general(tid).is_ok_and(|r| !in_system_call(&r));
-    let runners = freeze.still().filter(|tid| runs(*tid)).collect::<Vec<u32>>();
-    if !runners.iter().any(|tid| ring.any_thread || *tid == pid) {
+    if !subject.runners(&freeze).iter().any(|tid| ring.any_thread || *tid == pid) {
         return not_now("none runs bytecode that would call it");
     }
     if !ring.idle(now) {
@@ -113,8 +115,7 @@ pub(crate) fn hand_over(
     if after == first || (ring.counts && to_do >= slots / 2) {
         return not_now("the ring of pending calls is full");
     }
-    let at = behind_data(subject, text.len() + 1)
-        .ok_or(Refusal::Lacks("unused end of a page of data that is long enough"))?;
+    let at = behind_data(subject, text.len() + 1).ok_or(Refusal::Lacks(ROOM))?;
     let slot = ring.calls.at(u64::from(next) * entry);
     let mut call = Vec::new();
     call.extend_from_slice(&python.run.0.to_le_bytes());

@@ -10,6 +10,8 @@ pub enum Refusal {
     NotPython(String),
     /// Something that the method needs is not there.
     Lacks(&'static str),
+    /// Its allocator has no function that gives memory back; its name, where that is known.
+    KeepsAll(Option<&'static str>),
     /// Shadow stacks are on: a chain of returns would be a crime there.
     ShadowStack,
     /// No thread stood where it may be borrowed, within the time given; why not, by thread.
@@ -41,6 +43,13 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotPython(why) => f.write_str(why),
             Self::Lacks(what) => write!(f, "the process has no {what}"),
+            Self::KeepsAll(Some(name)) => {
+                write!(f, "its malloc is {name}'s, which has no function that gives memory back")
+            }
+            Self::KeepsAll(None) => f.write_str(
+                "its malloc is none that is known to have a function that gives memory back \
+                 (glibc's, jemalloc's, tcmalloc's and mimalloc's have)",
+            ),
             Self::ShadowStack => {
                 f.write_str("its threads have shadow stacks, which allow no borrowed calls")
             }
@@ -77,6 +86,11 @@ impl Refusal {
                 "`memwhy {pid}` and the other reading commands work; start the program with what \
                  they recommend"
             ),
+            Self::KeepsAll(_) => {
+                "another allocator, preloaded: `memwhy try -- COMMAND` says which one \
+                                  would help"
+                    .into()
+            }
             Self::NoThread(_) => format!(
                 "once more, with a longer --timeout; `memwhy stacks {pid}` says what the threads do"
             ),

@@ -5,8 +5,9 @@ use crate::gadgets::Gadgets;
 use memwhy_model::{Addr, Problems};
 use memwhy_native::Images;
 use memwhy_python::find::{self, Interpreter};
+use memwhy_target::live::freeze::Freeze;
 use memwhy_target::live::pages;
-use memwhy_target::{Fault, FaultKind, Memory, Process, View};
+use memwhy_target::{Now, Process, View};
 
 /// A process that may be acted upon.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(crate) struct Subject {
     pub(crate) view: View,
     /// Its loaded images.
     pub(crate) images: Images,
-    /// Pieces of code in it.
-    pub(crate) gadgets: Gadgets,
+    /// Pieces of code in it, if it has them.
+    gadgets: Option<Gadgets>,
 }
 
 /// Its interpreter, and the three functions that run code in it.
@@ -45,10 +46,15 @@ impl Subject {
         let pages = pages::present(&process, &maps)?;
         let view = View::live(process.clone(), maps, pages);
         let images = Images::of(&view);
-        let gadgets = Gadgets::find(&view).ok_or(Refusal::Lacks(
-            "code that returns from signals (a C library of an unknown kind)",
-        ))?;
+        let gadgets = Gadgets::find(&view);
         Ok(Self { process, view, images, gadgets })
+    }
+
+    /// Pieces of code in it, without which no thread can be borrowed.
+    pub(crate) fn gadgets(&self) -> Result<Gadgets, Refusal> {
+        self.gadgets.ok_or(Refusal::Lacks(
+            "code that returns from signals (its C library is of an unknown kind)",
+        ))
     }
 
     /// Finds the interpreter.
@@ -65,29 +71,19 @@ impl Subject {
         })
     }
 
-    /// Its memory as it is now.
+    /// The number of a thread in its own pid namespace, which interpreters know it by.
+    pub(crate) fn inner_tid(&self, tid: u32) -> u32 {
+        self.process.thread(tid).map_or(tid, |thread| thread.inner_tid)
+    }
+
+    /// The threads that are not in a system call: they run, for all that is known bytecode.
+    pub(crate) fn runners(&self, freeze: &Freeze) -> Vec<u32> {
+        let runs = |tid: &u32| freeze.registers(*tid).is_some_and(|registers| !registers.waits());
+        freeze.still().filter(runs).collect()
+    }
+
+    /// Its memory as it is now; of use while it stands still.
     pub(crate) const fn now(&self) -> Now {
         Now(self.process.pid)
-    }
-}
-
-/// The memory of a process as it is at each read; of use while it stands still.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Now(u32);
-
-impl Memory for Now {
-    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
-        match memwhy_target::sys::process_vm::read(self.0, addr.0, buf) {
-            Ok(got) if got == buf.len() => Ok(()),
-            Ok(_) => Err(Fault::unmapped(addr)),
-            Err(error) => Err(Fault {
-                at: addr,
-                why: match error.raw_os_error() {
-                    Some(libc::ESRCH) => FaultKind::Gone,
-                    Some(libc::EPERM) => FaultKind::Denied,
-                    _ => FaultKind::Unmapped,
-                },
-            }),
-        }
     }
 }

@@ -6,19 +6,61 @@ use memwhy_model::Addr;
 /// `NT_PRSTATUS` notes of cores have alike.
 pub const WORDS: usize = 27;
 
-// Places in that struct: <sys/user.h>.
-const RBP: usize = 4;
-const RBX: usize = 5;
-const RAX: usize = 10;
-const ORIG_RAX: usize = 15;
-const RIP: usize = 16;
-const RSP: usize = 19;
-const FS_BASE: usize = 21;
+/// One of them, in the order of that struct: <sys/user.h>.
+#[expect(missing_docs, reason = "the processor's own names")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    R15,
+    R14,
+    R13,
+    R12,
+    Rbp,
+    Rbx,
+    R11,
+    R10,
+    R9,
+    R8,
+    Rax,
+    Rcx,
+    Rdx,
+    Rsi,
+    Rdi,
+    OrigRax,
+    Rip,
+    Cs,
+    Eflags,
+    Rsp,
+    Ss,
+    FsBase,
+    GsBase,
+    Ds,
+    Es,
+    Fs,
+    Gs,
+}
 
-/// DWARF's numbers of the registers 0 to 15, as places in the struct: System V ABI, figure 3.36.
-const BY_DWARF: [usize; 16] = [RAX, 12, 11, RBX, 13, 14, RBP, RSP, 9, 8, 7, 6, 3, 2, 1, 0];
-/// Where a system call of six arguments has them: rdi, rsi, rdx, r10, r8, r9.
-const ARGUMENTS: [usize; 6] = [14, 13, 12, 7, 9, 8];
+/// DWARF's numbers of the registers 0 to 15: System V ABI, figure 3.36.
+const BY_DWARF: [Register; 16] = [
+    Register::Rax,
+    Register::Rdx,
+    Register::Rcx,
+    Register::Rbx,
+    Register::Rsi,
+    Register::Rdi,
+    Register::Rbp,
+    Register::Rsp,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
+/// Where a system call of six arguments has them.
+const ARGUMENTS: [Register; 6] =
+    [Register::Rdi, Register::Rsi, Register::Rdx, Register::R10, Register::R8, Register::R9];
 
 /// What a call returns that has to begin again: `EINTR`, `ERESTARTSYS`, `ERESTARTNOINTR`,
 /// `ERESTARTNOHAND`, `ERESTART_RESTARTBLOCK`; the last four are the kernel's own, <linux/errno.h>.
@@ -57,52 +99,66 @@ impl Registers {
             None => word.parse().ok().map(i64::cast_unsigned),
         });
         let mut registers = Self::default();
-        let mut set = |place: usize, value: u64| {
-            if let Some(word) = registers.words.get_mut(place) {
-                *word = Some(value);
-            }
-        };
         let number = numbers.next()??;
-        set(ORIG_RAX, number);
+        registers.set(Register::OrigRax, number);
         // Outside of a call (-1) there are no arguments.
         if number.cast_signed() >= 0 {
-            for place in ARGUMENTS {
-                set(place, numbers.next()??);
+            for register in ARGUMENTS {
+                registers.set(register, numbers.next()??);
             }
         }
-        set(RSP, numbers.next()??);
-        set(RIP, numbers.next()??);
+        registers.set(Register::Rsp, numbers.next()??);
+        registers.set(Register::Rip, numbers.next()??);
         Some(registers)
     }
 
-    fn word(&self, place: usize) -> Option<u64> {
-        self.words.get(place).copied().flatten()
+    /// What is in one of them, if that is known.
+    #[must_use]
+    pub fn get(&self, register: Register) -> Option<u64> {
+        self.words.get(register as usize).copied().flatten()
+    }
+
+    /// Puts a value into one of them; the thread's are as they were.
+    pub fn set(&mut self, register: Register, value: u64) {
+        if let Some(word) = self.words.get_mut(register as usize) {
+            *word = Some(value);
+        }
+    }
+
+    /// All of them, as the kernel lays them out, if all are known.
+    #[must_use]
+    pub fn words(&self) -> Option<[u64; WORDS]> {
+        let mut words = [0; WORDS];
+        for (word, known) in words.iter_mut().zip(self.words) {
+            *word = known?;
+        }
+        Some(words)
     }
 
     /// The program counter.
     #[must_use]
     pub fn instruction_pointer(&self) -> Option<Addr> {
-        self.word(RIP).map(Addr)
+        self.get(Register::Rip).map(Addr)
     }
 
     /// The stack pointer.
     #[must_use]
     pub fn stack_pointer(&self) -> Option<Addr> {
-        self.word(RSP).map(Addr)
+        self.get(Register::Rsp).map(Addr)
     }
 
     /// Where its thread-local storage is, on glibc its `struct pthread`.
     #[must_use]
     pub fn thread_pointer(&self) -> Option<Addr> {
-        self.word(FS_BASE).filter(|base| *base != 0).map(Addr)
+        self.get(Register::FsBase).filter(|base| *base != 0).map(Addr)
     }
 
     /// The register that DWARF calls `number`: 0 to 15, and 16 for the program counter.
     #[must_use]
     pub fn by_dwarf(&self, number: u16) -> Option<u64> {
         match BY_DWARF.get(usize::from(number)) {
-            Some(place) => self.word(*place),
-            None => (number == 16).then(|| self.word(RIP)).flatten(),
+            Some(register) => self.get(*register),
+            None => (number == 16).then(|| self.get(Register::Rip)).flatten(),
         }
     }
 
@@ -110,10 +166,10 @@ impl Registers {
     /// as long as it may have to begin it again.
     #[must_use]
     pub fn call(&self) -> Option<Call> {
-        let number = self.word(ORIG_RAX).filter(|number| number.cast_signed() >= 0)?;
+        let number = self.get(Register::OrigRax).filter(|number| number.cast_signed() >= 0)?;
         let mut arguments = [0; 6];
-        for (argument, place) in arguments.iter_mut().zip(ARGUMENTS) {
-            *argument = self.word(place)?;
+        for (argument, register) in arguments.iter_mut().zip(ARGUMENTS) {
+            *argument = self.get(register)?;
         }
         Some(Call { number, arguments })
     }
@@ -122,7 +178,7 @@ impl Registers {
     /// One that had done its work, and was only about to return, does not wait.
     #[must_use]
     pub fn waits(&self) -> bool {
-        let result = self.word(RAX).map(u64::cast_signed);
+        let result = self.get(Register::Rax).map(u64::cast_signed);
         // Without the result it is the kernel that says that the thread sleeps in the call.
         self.call().is_some() && result.is_none_or(|result| INTERRUPTED.contains(&result))
     }
@@ -130,7 +186,7 @@ impl Registers {
     /// Whether they were read from the stopped thread.
     #[must_use]
     pub fn are_exact(&self) -> bool {
-        self.word(RAX).is_some()
+        self.get(Register::Rax).is_some()
     }
 
     /// Every word that is known: what conservative readers look for addresses in.
@@ -154,6 +210,8 @@ mod tests {
         // rbx, rbp, rsp, r12 and the return address, by DWARF's numbers.
         let by = [3, 6, 7, 12, 16, 17].map(|number| registers.by_dwarf(number));
         assert_eq!(by, [Some(105), Some(104), Some(119), Some(103), Some(116), None]);
+        assert_eq!(registers.get(super::Register::Gs), Some(126));
+        assert_eq!(registers.words(), Some(words));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use clap::Args;
 use memwhy_act::Session;
 use memwhy_act::allocator;
 use memwhy_act::session::Ended;
-use memwhy_model::Bytes;
+use memwhy_model::{Bytes, MallocFacts};
+use memwhy_target::Process;
 use memwhy_target::sys::interrupt;
 
 /// See the [module](self).
@@ -25,20 +26,22 @@ pub(super) struct Trim {
     json: bool,
 }
 
-const STEP: &str = "borrow a thread that waits in the kernel to call the allocator's own function \
-                    (malloc_trim(0) of glibc); its wait begins anew";
-
 impl Trim {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
         let pid = self.consent.pid;
+        let refused = |refusal| Failure::Refused { pid, refusal };
+        let planned = allocator::planned(Process::open(pid)?).map_err(refused)?;
+        let call = format!(
+            "borrow a thread that waits in the kernel to call {}; its wait begins anew",
+            planned.join(", then ")
+        );
         let mut steps = Vec::new();
         if self.gc {
             steps.extend_from_slice(&STEPS[..1]);
             steps.push("run gc.collect() in it, and leave");
         }
-        steps.push(STEP);
+        steps.push(&call);
         let process = self.consent.given(&steps)?;
-        let refused = |refusal| Failure::Refused { pid, refusal };
         interrupt::watch();
         let at_first = process.quick_rss();
         let mut collected = None;
@@ -62,10 +65,7 @@ impl Trim {
             collected = said.trim().parse::<u64>().ok();
         }
         // After the collection: it is what the trim then finds.
-        let predicted = crate::capture(pid, &Options::default())?
-            .malloc
-            .and_then(|malloc| malloc.glibc)
-            .map(|glibc| glibc.trim_returns);
+        let predicted = predicted(crate::capture(pid, &Options::default())?.malloc);
         let trimmed = allocator::trim(process, self.consent.timeout).map_err(refused)?;
         let (before, after) = trimmed.rss;
         let returned = before.minus(after);
@@ -82,7 +82,8 @@ impl Trim {
                 "rss_at_first_bytes": at_first.0,
                 "rss_before_bytes": before.0,
                 "rss_after_bytes": after.0,
-                "predicted_bytes": predicted.map(|bytes| bytes.0),
+                "predicted_bytes": predicted.as_ref().ok().map(|bytes| bytes.0),
+                "not_predicted_because": predicted.err(),
                 "returned_bytes": returned.0,
             }));
             return Ok(0);
@@ -92,7 +93,10 @@ impl Trim {
                 "gc.collect() found {collected} objects; RSS {at_first} before, {before} after"
             ));
         }
-        let predicted = predicted.map_or("not walked".to_owned(), |bytes: Bytes| bytes.to_string());
+        let predicted = match predicted {
+            Ok(bytes) => format!("predicted {bytes}"),
+            Err(why) => format!("not predicted ({why})"),
+        };
         out.text(&format!(
             "{} in thread {} ({:.0} ms; the process stood still for {:.1} ms)",
             trimmed.called.join(", then "),
@@ -100,10 +104,19 @@ impl Trim {
             trimmed.took.as_secs_f64() * 1000.0,
             trimmed.paused.as_secs_f64() * 1000.0,
         ));
-        out.text(&format!("predicted {predicted}, returned {returned}: RSS {before} → {after}"));
+        out.text(&format!("{predicted}, returned {returned}: RSS {before} → {after}"));
         if !trimmed.finished {
             out.text("the thread has not come back yet: it may still give memory back");
         }
         Ok(0)
+    }
+}
+
+/// What the call will return, or why that is not known.
+fn predicted(malloc: Option<MallocFacts>) -> Result<Bytes, String> {
+    match malloc {
+        Some(MallocFacts { walked: true, glibc: Some(glibc), .. }) => Ok(glibc.trim_returns),
+        Some(malloc) => Err(format!("the heap of {} was not walked", malloc.name)),
+        None => Err("its heap was not found".into()),
     }
 }

@@ -10,7 +10,8 @@ const SIGNS: [(&str, &str); 4] = [
     ("mallctl", "jemalloc"),
     ("MallocExtension_GetNumericProperty", "tcmalloc"),
     ("mi_version", "mimalloc"),
-    ("__malloc_atfork", "musl"),
+    // Its loader is the same file: ldso/dynlink.c.
+    ("__dls3", "musl"),
 ];
 
 /// The name of the allocator that stands in for glibc's, with the file that holds it.

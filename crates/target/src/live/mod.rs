@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod file_locks;
 pub mod freeze;
 pub mod maps;
+pub mod now;
 pub mod pages;
 pub mod process;
 pub mod touched;

@@ -8,9 +8,9 @@ use crate::captured::Captured;
 use crate::core_file::CoreMemory;
 use crate::core_file::files::Opened;
 use crate::live::maps::{Mapping, Maps};
+use crate::live::now::Now;
 use crate::live::process::Process;
 use crate::memory::{Fault, FaultKind, Memory};
-use crate::sys::process_vm;
 use memwhy_model::{Addr, PageState, Residency};
 use std::collections::HashMap;
 use std::fmt;
@@ -156,15 +156,7 @@ impl View {
                     Source::Through(memory) => return memory.read(addr, buf),
                     Source::Live(process) => process,
                 };
-                match process_vm::read(process.pid, addr.0, buf) {
-                    Ok(n) if n == buf.len() => Ok(()),
-                    Ok(_) => Err(fault(FaultKind::Unmapped)),
-                    Err(error) => Err(fault(match error.raw_os_error() {
-                        Some(libc::ESRCH) => FaultKind::Gone,
-                        Some(libc::EPERM) => FaultKind::Denied,
-                        _ => FaultKind::Unmapped,
-                    })),
-                }
+                Now(process.pid).read(addr, buf)
             }
             Some(PageState::File) | None => {
                 if let Source::Core(core) = &self.source
