@@ -145,7 +145,7 @@ pub(crate) fn borrow(
             continue;
         }
         let usable = match freeze.registers(tid) {
-            Some(registers) => usable(subject, &maps, tid, registers),
+            Some(registers) => usable(subject, &maps, tid, &registers),
             None => Err(UNREADABLE),
         };
         match usable {
@@ -179,7 +179,7 @@ fn usable(
     subject: &Subject,
     maps: &Maps,
     tid: u32,
-    registers: Registers,
+    registers: &Registers,
 ) -> Result<(Standing, &'static str), &'static str> {
     let call = registers.call().filter(|_| registers.waits()).ok_or("is running")?;
     let name = call_names::name(call.number).filter(|name| match *name {
@@ -220,7 +220,7 @@ fn usable(
     }
     let extended = ptrace::register_set(tid, EXTENDED).map_err(|_| UNREADABLE)?;
     let mask = registers::signal_mask(tid).map_err(|_| UNREADABLE)?;
-    Ok((Standing { registers, extended, mask }, name))
+    Ok((Standing { registers: *registers, extended, mask }, name))
 }
 
 /// Whether a futex belongs to what the calls themselves need: it is in the data of an image (the GIL

@@ -7,7 +7,7 @@
 //! Source: `Python/ceval_gil.c` (`_PyRunRemoteDebugger`), `Lib`'s `sys.remote_exec`, 3.14.
 
 use crate::Refusal;
-use crate::subject::{Python, Subject};
+use crate::subject::{Python, Subject, runners};
 use crate::sys::write;
 use memwhy_model::Problems;
 use memwhy_python::layout::debugger_support::{DebuggerSupport, PLEASE_STOP};
@@ -100,8 +100,7 @@ pub(crate) fn hand_over(
     if now.array::<4>(main.addr.at(support.enabled)) != Ok([1, 0, 0, 0]) {
         return Err(Refusal::Lacks("support for debuggers that is switched on"));
     }
-    let runners = subject.runners(&freeze).into_iter();
-    let inner: Vec<u32> = runners.map(|tid| subject.inner_tid(tid)).collect();
+    let inner: Vec<u32> = runners(&freeze).into_iter().map(|tid| subject.inner_tid(tid)).collect();
     let thread = main.threads.iter().find(|t| t.tid.is_some_and(|tid| inner.contains(&tid)));
     let thread = thread.ok_or_else(|| Refusal::NoThread(vec!["none runs bytecode".into()]))?;
     let waiting = now.array::<4>(thread.state.at(support.pending_call));

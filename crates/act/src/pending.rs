@@ -9,7 +9,7 @@
 //! `Python/ceval_gil.c` (`_push_pending_call`, `make_pending_calls`), 3.12.
 
 use crate::Refusal;
-use crate::subject::{Python, Subject};
+use crate::subject::{Python, Subject, runners};
 use crate::sys::write;
 use memwhy_model::{Addr, Problems};
 use memwhy_native::Image;
@@ -94,7 +94,7 @@ pub(crate) fn hand_over(
          this one is stripped of)",
     ))?;
     let not_now = |why: &str| Err(Refusal::NoThread(vec![why.to_owned()]));
-    if !subject.runners(&freeze).iter().any(|tid| ring.any_thread || *tid == pid) {
+    if !runners(&freeze).iter().any(|tid| ring.any_thread || *tid == pid) {
         return not_now("none runs bytecode that would call it");
     }
     if !ring.idle(now) {

@@ -76,14 +76,14 @@ impl Subject {
         self.process.thread(tid).map_or(tid, |thread| thread.inner_tid)
     }
 
-    /// The threads that are not in a system call: they run, for all that is known bytecode.
-    pub(crate) fn runners(&self, freeze: &Freeze) -> Vec<u32> {
-        let runs = |tid: &u32| freeze.registers(*tid).is_some_and(|registers| !registers.waits());
-        freeze.still().filter(runs).collect()
-    }
-
     /// Its memory as it is now; of use while it stands still.
     pub(crate) const fn now(&self) -> Now {
         Now(self.process.pid)
     }
+}
+
+/// The threads that are not in a system call: they run, for all that is known bytecode.
+pub(crate) fn runners(freeze: &Freeze) -> Vec<u32> {
+    let runs = |tid: &u32| freeze.registers(*tid).is_some_and(|registers| !registers.waits());
+    freeze.still().filter(runs).collect()
 }
