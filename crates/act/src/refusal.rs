@@ -12,6 +12,8 @@ pub enum Refusal {
     Lacks(&'static str),
     /// Its allocator has no function that gives memory back; its name, where that is known.
     KeepsAll(Option<&'static str>),
+    /// It was stopped, by `SIGSTOP` or its terminal: nothing would run in it.
+    Stopped,
     /// Shadow stacks are on: a chain of returns would be a crime there.
     ShadowStack,
     /// No thread stood where it may be borrowed, within the time given; why not, by thread.
@@ -50,6 +52,10 @@ impl fmt::Display for Refusal {
                 "its malloc is none that is known to have a function that gives memory back \
                  (glibc's, jemalloc's, tcmalloc's and mimalloc's have)",
             ),
+            Self::Stopped => f.write_str(
+                "it is stopped (SIGSTOP, or Ctrl-Z at its terminal): nothing would run in it; \
+                 nothing was done",
+            ),
             Self::ShadowStack => {
                 f.write_str("its threads have shadow stacks, which allow no borrowed calls")
             }
@@ -85,6 +91,10 @@ impl Refusal {
             Self::Lacks(_) | Self::ShadowStack => format!(
                 "`memwhy {pid}` and the other reading commands work; start the program with what \
                  they recommend"
+            ),
+            Self::Stopped => format!(
+                "`kill -CONT {pid}`, then once more; `memwhy {pid}` and the other reading commands \
+                 work as it is"
             ),
             Self::KeepsAll(_) => {
                 "another allocator, preloaded: `memwhy try -- COMMAND` says which one \

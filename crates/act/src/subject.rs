@@ -42,6 +42,9 @@ impl Subject {
         if process.status("x86_Thread_features").is_some_and(|on| on.contains("shstk")) {
             return Err(Refusal::ShadowStack);
         }
+        if process.thread(process.pid).is_some_and(|thread| thread.state == 'T') {
+            return Err(Refusal::Stopped);
+        }
         let maps = process.maps()?;
         let pages = pages::present(&process, &maps)?;
         let view = View::live(process.clone(), maps, pages);

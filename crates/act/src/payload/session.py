@@ -78,15 +78,22 @@ class Memory(object):
         for thing in tracked:
             if id(thing) == address:
                 return thing
-        # What the collector does not track (strings, numbers) is held by what it does.
+        # What the collector does not track (strings, numbers, dicts and tuples of nothing else) is
+        # held by what it does, or by what that holds.
+        seen = set()
         for thing in tracked:
-            for held in gc.get_referents(thing):
-                if id(held) == address:
-                    return held
-            if type(thing) is dict:
-                for held in list(thing):
-                    if id(held) == address:
-                        return held
+            holders = [thing]
+            while holders:
+                holder = holders.pop()
+                held = gc.get_referents(holder)
+                if type(holder) is dict:
+                    held.extend(list(holder))
+                for one in held:
+                    if id(one) == address:
+                        return one
+                    if type(one) in (dict, tuple) and not gc.is_tracked(one) and id(one) not in seen:
+                        seen.add(id(one))
+                        holders.append(one)
         raise LookupError("no live object at 0x%x" % address)
 
 

@@ -115,32 +115,38 @@ pub enum Missing {
 pub fn ready(wanted: &str) -> Result<Ready, Missing> {
     let (id, given) = wanted.split_once('=').map_or((wanted, None), |(id, n)| (id, Some(n)));
     let cure = CURES.iter().find(|cure| cure.id == id);
-    let cure = cure.ok_or_else(|| Missing::Unknown(wanted.to_owned()))?;
-    let bad = || Missing::BadNumber(wanted.to_owned());
-    let number = match (given, cure.number) {
-        (Some(given), Some(_)) => Some(given.parse::<u64>().map_err(|_| bad())?),
-        (Some(_), None) => return Err(bad()),
-        (None, usual) => usual,
-    };
-    let value = |text: &str| number.map_or(text.to_owned(), |n| text.replace("{}", &n.to_string()));
-    let mut environment: Vec<(String, OsString)> = Vec::new();
-    let mut setting = Vec::new();
-    if let Some((names, package)) = cure.library {
-        let path = find(names).ok_or(Missing::NotInstalled(cure.id, package))?;
-        setting.push(format!("LD_PRELOAD={}", path.display()));
-        environment.push(("LD_PRELOAD".into(), path.into()));
+    cure.ok_or_else(|| Missing::Unknown(wanted.to_owned()))?.ready(wanted, given)
+}
+
+impl Cure {
+    fn ready(&self, wanted: &str, given: Option<&str>) -> Result<Ready, Missing> {
+        let bad = || Missing::BadNumber(wanted.to_owned());
+        let number = match (given, self.number) {
+            (Some(given), Some(_)) => Some(given.parse::<u64>().map_err(|_| bad())?),
+            (Some(_), None) => return Err(bad()),
+            (None, usual) => usual,
+        };
+        let value =
+            |text: &str| number.map_or(text.to_owned(), |n| text.replace("{}", &n.to_string()));
+        let mut environment: Vec<(String, OsString)> = Vec::new();
+        let mut setting = Vec::new();
+        if let Some((names, package)) = self.library {
+            let path = find(names).ok_or(Missing::NotInstalled(self.id, package))?;
+            setting.push(format!("LD_PRELOAD={}", path.display()));
+            environment.push(("LD_PRELOAD".into(), path.into()));
+        }
+        for (name, text) in self.environment {
+            setting.push(format!("{name}={}", value(text)));
+            environment.push(((*name).into(), value(text).into()));
+        }
+        let setting = match (self.trims, setting.is_empty()) {
+            (true, _) => "malloc_trim(0) every second".into(),
+            (false, true) => "nothing changed".into(),
+            (false, false) => setting.join(" "),
+        };
+        let id = number.map_or(self.id.to_owned(), |number| format!("{}={number}", self.id));
+        Ok(Ready { id, setting, environment, trims: self.trims })
     }
-    for (name, text) in cure.environment {
-        setting.push(format!("{name}={}", value(text)));
-        environment.push(((*name).into(), value(text).into()));
-    }
-    let setting = match (cure.trims, setting.is_empty()) {
-        (true, _) => "malloc_trim(0) every second".into(),
-        (false, true) => "nothing changed".into(),
-        (false, false) => setting.join(" "),
-    };
-    let id = number.map_or(id.to_owned(), |number| format!("{id}={number}"));
-    Ok(Ready { id, setting, environment, trims: cure.trims })
 }
 
 /// Where a library is, by where they usually are and by what the loader knows.
@@ -160,7 +166,7 @@ fn find(names: &[&str]) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CURES, Missing, ready};
+    use super::{CURES, Missing, library, ready};
 
     #[test]
     fn a_number_belongs_to_a_cure_that_has_one() {
@@ -180,5 +186,12 @@ mod tests {
         assert_eq!(CURES[0].id, "glibc");
         let first = CURES.iter().position(|cure| cure.library.is_some()).unwrap();
         assert!(CURES[first..].iter().all(|cure| cure.library.is_some()));
+    }
+
+    #[test]
+    fn a_library_that_is_not_installed_is_named_with_its_package() {
+        let none = library("none", "no such library", &[], (&["libnone.so.7"], "libnone7"));
+        let missing = none.ready("none", None).unwrap_err();
+        assert_eq!(missing, Missing::NotInstalled("none", "libnone7"));
     }
 }

@@ -7,11 +7,14 @@ use clap::Args;
 use memwhy_act::Session;
 use memwhy_act::session::Ended;
 use memwhy_target::sys::interrupt;
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
 /// Exit status of code whose time was over, as `timeout(1)` has it.
 const TIMED_OUT: u8 = 124;
+/// That of code that the user interrupted, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// See the [module](self).
 #[derive(Debug, Args)]
@@ -49,23 +52,32 @@ impl Exec {
             );
         }
         interrupt::watch();
+        let pressed = Cell::new(false);
+        let stop = || {
+            pressed.set(pressed.get() || interrupt::pressed());
+            pressed.get()
+        };
         let ended = session
-            .run(&source, &name, Some(self.consent.timeout), &interrupt::pressed, &mut print)
+            .run(&source, &name, Some(self.consent.timeout), &stop, &mut print)
             .map_err(refused)?;
+        let (when, interrupted) = if pressed.get() {
+            ("on your request".to_owned(), INTERRUPTED)
+        } else {
+            (format!("after {:?}", self.consent.timeout), TIMED_OUT)
+        };
         let status = match ended {
             Ended::Status(status) => status,
             Ended::More => 0,
             Ended::Interrupted => {
-                eprintln!("memwhy: the code was interrupted after {:?}", self.consent.timeout);
-                TIMED_OUT
+                eprintln!("memwhy: the code was interrupted {when}");
+                interrupted
             }
             Ended::GoesOn => {
                 eprintln!(
-                    "memwhy: the code did not end in {:?} and cannot be interrupted: it is in C \
-                     code; its thread leaves once that ends",
-                    self.consent.timeout
+                    "memwhy: the code was told to end {when}, and goes on: it is in C code, which \
+                     does not see that; its thread leaves once that ends"
                 );
-                return Ok(TIMED_OUT);
+                return Ok(interrupted);
             }
         };
         let left = session.leave().map_err(refused)?;

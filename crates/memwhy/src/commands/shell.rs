@@ -53,8 +53,12 @@ impl Shell {
                 Ok(line) => {
                     // Without a history nothing is lost but comfort.
                     let _ = editor.add_history_entry(&line);
+                    // Between lines, and not behind the last: to Python, as to its own console, an
+                    // empty line is what ends a block.
+                    if !lines.is_empty() {
+                        lines.push('\n');
+                    }
                     lines.push_str(&line);
-                    lines.push('\n');
                 }
                 Err(ReadlineError::Interrupted) => {
                     eprintln!("KeyboardInterrupt");
