@@ -96,17 +96,20 @@ fn because(rows: &[Compared], best: Option<usize>, base: Option<&Compared>) -> S
     let Some(base) = base.filter(|base| base.runs.0 > 0) else {
         return "the program as it is did not run to its end: there is nothing to compare".into();
     };
-    let noise = Bytes(whole(base.end.most - base.end.least));
+    let noise = match base.runs.0 {
+        1 => "not known, of one run each (--repeats)".to_owned(),
+        _ => Bytes(whole(base.end.most - base.end.least)).to_string(),
+    };
     let Some(best) = best.and_then(|best| rows.get(best)) else {
         return format!(
-            "no cure brings RSS at the end down by more than the noise ({noise} between runs of the \
-             same thing)"
+            "no cure brings RSS at the end down by more than chance does; what runs of the same \
+             thing differ by: {noise}"
         );
     };
     let of = |spread: Spread| Bytes(whole(spread.median));
     let ratio = |now: f64, before: f64| if before > 0.0 { now / before } else { 1.0 };
     format!(
-        "RSS at the end {} instead of {}, where runs of the same thing differ by {noise}; the work \
+        "RSS at the end {} instead of {}; what runs of the same thing differ by: {noise}; the work \
          takes {:.2} times as long and {:.2} times the CPU time",
         of(best.end),
         of(base.end),
@@ -209,7 +212,9 @@ mod tests {
     #[test]
     fn a_cure_that_slows_the_work_down_is_not_recommended() {
         let trials = [trial("glibc", &[300], 1.0), trial("mmap-threshold", &[40], 1.5)];
-        assert_eq!(compare(&trials).best, None);
+        let compared = compare(&trials);
+        assert_eq!(compared.best, None);
+        assert!(compared.because.contains("not known, of one run each"), "{}", compared.because);
     }
 
     #[test]

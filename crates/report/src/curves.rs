@@ -8,7 +8,7 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 420.0;
 /// Around the curves: for the numbers at the left, and for the names at the right.
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 190.0;
+const RIGHT: f64 = 250.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 40.0;
 
@@ -16,7 +16,10 @@ const BOTTOM: f64 = 40.0;
 const COLOURS: [&str; 8] =
     ["#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#999999"];
 
-/// One line a run, runs of one cure in one colour.
+/// A second round of the colours is dashed, a third dotted; there are fewer cures than that.
+const DASHES: [&str; 3] = ["none", "7 3", "2 3"];
+
+/// One line a run, runs of one cure in one colour and dash.
 #[must_use]
 pub fn curves(trials: &[Trial]) -> String {
     let runs = || trials.iter().flat_map(|trial| &trial.runs).filter(|run| run.failure.is_none());
@@ -51,34 +54,37 @@ pub fn curves(trials: &[Trial]) -> String {
             ms % 1000 / 100
         );
     }
-    let mut names: Vec<(f64, String, &str)> = Vec::new();
-    for (trial, colour) in trials.iter().zip(COLOURS.iter().cycle()) {
+    let mut names: Vec<(f64, String, String)> = Vec::new();
+    let strokes = DASHES.iter().flat_map(|dash| COLOURS.iter().map(move |colour| (colour, dash)));
+    for (trial, (colour, dash)) in trials.iter().zip(strokes.cycle()) {
+        let stroke =
+            format!("stroke=\"{colour}\" stroke-width=\"1.5\" stroke-dasharray=\"{dash}\"");
         for run in trial.runs.iter().filter(|run| run.failure.is_none()) {
             let points: Vec<String> = run
                 .samples
                 .iter()
                 .map(|sample| format!("{:.1},{:.1}", x(sample.at_ms), y(sample.rss.0)))
                 .collect();
-            let _ = writeln!(
-                svg,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",
-                points.join(" ")
-            );
+            let _ =
+                writeln!(svg, "<polyline points=\"{}\" fill=\"none\" {stroke}/>", points.join(" "));
         }
         if let Some(run) = trial.runs.iter().find(|run| run.failure.is_none()) {
-            names.push((y(run.end().0), format!("{} {}", trial.cure, run.end()), colour));
+            names.push((y(run.end().0), format!("{} {}", trial.cure, run.end()), stroke));
         }
     }
     // Names stand where their curves end, and not upon each other.
     names.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = TOP;
-    for (at, name, colour) in names {
+    for (at, name, stroke) in names {
         let at = at.max(free);
         free = at + 15.0;
         let _ = writeln!(
             svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>",
+            "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\" {stroke}/>\
+             <text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             WIDTH - RIGHT + 8.0,
+            WIDTH - RIGHT + 36.0,
+            WIDTH - RIGHT + 42.0,
             at + 4.0,
             escaped(&name)
         );
@@ -113,5 +119,14 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 4);
         assert!(svg.contains(">glibc 2.0 MiB<") && svg.contains("a&lt;b"), "{svg}");
         assert!(curves(&[]).ends_with("</svg>\n"));
+
+        // Ten cures, as there are, are told apart: by colour, or by dash where a colour comes again.
+        let many: Vec<Trial> = (0..10).map(|n| cure(&n.to_string())).collect();
+        let svg = curves(&many);
+        let strokes = svg.lines().filter_map(|line| {
+            line.strip_prefix("<polyline").and_then(|line| line.split_once(" stroke="))
+        });
+        let strokes: std::collections::BTreeSet<&str> = strokes.map(|(_, stroke)| stroke).collect();
+        assert_eq!(strokes.len(), 10);
     }
 }

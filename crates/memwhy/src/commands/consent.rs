@@ -6,6 +6,9 @@ use clap::Args;
 use memwhy_target::Process;
 use std::time::Duration;
 
+/// Of a command line so much is shown.
+const LONGEST: usize = 100;
+
 /// What all commands share that change a process.
 #[derive(Debug, Args)]
 pub(super) struct Consent {
@@ -30,7 +33,10 @@ impl Consent {
         if !self.allow_write || !self.quiet {
             let verb = if self.allow_write { "will" } else { "would" };
             let command = process.command().join(" ");
-            let short: String = command.chars().take(60).collect();
+            let mut short: String = command.chars().take(LONGEST).collect();
+            if short.len() < command.len() {
+                short.push('…');
+            }
             eprintln!("memwhy {verb} change process {} ({short}):", self.pid);
             for step in steps {
                 eprintln!("  - {step}");

@@ -47,7 +47,8 @@ pub fn trial(
         table.row([
             row.cure.clone(),
             amount(row.end.median).to_string(),
-            amount((row.end.most - row.end.least) / 2.0).to_string(),
+            // One run does not tell by how much the next one would differ.
+            if row.runs.0 < 2 { "?".into() } else { around(row.end) },
             effect,
             amount(row.peak.median).to_string(),
             seconds(row.work),
@@ -106,6 +107,11 @@ fn curve(trial: &Trial, highest: Bytes) -> String {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an amount of memory")]
 fn amount(bytes: f64) -> Bytes {
     Bytes(bytes.max(0.0) as u64)
+}
+
+/// By how much runs differ from what is between them.
+fn around(spread: Spread) -> String {
+    amount((spread.most - spread.least) / 2.0).to_string()
 }
 
 fn seconds(spread: Spread) -> String {
