@@ -4,7 +4,7 @@
 
 mod cases;
 
-use memwhy_model::{Bytes, Case, Owner, ProblemKind};
+use memwhy_model::{Bytes, Case, Owner, ProblemKind, TargetKind, Untold};
 use memwhy_reason::analyses::By;
 use memwhy_reason::{Ask, Selection};
 use memwhy_report::text::{self, StackOptions};
@@ -38,6 +38,25 @@ fn all() -> [(&'static str, Case); 5] {
 fn explain_says_what_a_person_approved() {
     for (name, case) in all() {
         golden(&format!("explain_{name}.txt"), &explain(&case));
+    }
+}
+
+/// A core's process is gone: what can be checked is checked on the core, and what is to be done is done
+/// to a process whose number nobody knows yet.
+#[test]
+fn of_a_core_no_command_names_the_process_that_is_gone() {
+    for (name, mut case) in all() {
+        case.about.kind = TargetKind::Core;
+        case.about.path = Some("/var/crash/core.of-it".into());
+        case.about.uptime_s = None;
+        case.about.untold = Untold::ALL.to_vec();
+        let verdict = memwhy_reason::explain(&case);
+        let printed = json::report(&case, &verdict);
+        for said in [explain(&case), printed["findings"].to_string()] {
+            for word in ["4711", "gdb -p", "/proc/"] {
+                assert!(!said.contains(word), "{name} says {word}: {said}");
+            }
+        }
     }
 }
 

@@ -101,7 +101,10 @@ pub fn tell(finding: &mut Finding, ask: &Ask<'_>) {
             action: known.cure.clone(),
             expected_rss: Some(rss.minus(known.holder.bytes)),
             note: "at best: freed pages may be kept by the allocators".into(),
-            verify: format!("memwhy {target}, twice under the same load: it does not grow"),
+            verify: format!(
+                "memwhy {}, twice under the same load: it does not grow",
+                ask.about.running()
+            ),
         });
     }
     finding.holders.splice(0..0, known.iter().map(|known| known.holder.clone()));

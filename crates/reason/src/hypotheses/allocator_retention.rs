@@ -16,7 +16,9 @@ use crate::analyses::retention::{FAR_GROWN, Retained};
 use crate::analyses::{Class, Holders, Retention};
 use crate::wording::{amount, count, of_all, short_type};
 use crate::{Ask, Finding, Holder, Remedy, Standing, noteworthy};
-use memwhy_model::{Addr, Bytes, GlibcFacts, HeapGraph, MallocFacts, ObjectId, Owner, Trust};
+use memwhy_model::{
+    Addr, Bytes, GlibcFacts, HeapGraph, MallocFacts, ObjectId, Owner, TargetKind, Trust,
+};
 
 /// An object begins this far into its memory at most: behind the collector's header (32 bytes up
 /// to 2.7) and the two words before an instance that has its dict there.
@@ -83,7 +85,7 @@ fn fill(
     glibc: &GlibcFacts,
     kept: &Retained,
 ) {
-    let (pid, running) = (ask.about.target(), ask.about.running());
+    let pid = ask.about.target();
     let exact = walk_is_exact(malloc);
     let trust = if exact { Trust::Target } else { Trust::Table };
     finding.saw(
@@ -98,7 +100,12 @@ fn fill(
             kept.returns,
             if exact { " (walk and malloc's own counters agree: 0 B off)" } else { "" }
         ),
-        format!("gdb -p {running} -batch -ex 'call (void)malloc_stats()' (on the target's stderr)"),
+        match ask.about.kind {
+            TargetKind::Process => format!(
+                "gdb -p {pid} -batch -ex 'call (void)malloc_stats()' (on the target's stderr)"
+            ),
+            TargetKind::Core | TargetKind::Snapshot => format!("memwhy malloc {pid}"),
+        },
     );
     if kept.class != Class::MmapThresholdGrew && grown(glibc) {
         finding.saw(

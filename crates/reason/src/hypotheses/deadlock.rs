@@ -59,7 +59,7 @@ impl Hypothesis for Deadlock {
             finding.remedies.push(cure(case, knot));
         }
         for (_, queue) in behind {
-            finding.saw(Trust::Table, queue, format!("memwhy locks {}", case.about.pid));
+            finding.saw(Trust::Table, queue, format!("memwhy locks {}", case.about.target()));
         }
         finding
     }
@@ -155,7 +155,7 @@ fn absent(case: &Case, place: u32) -> Option<&AbsentHolder> {
 
 /// The evidence: every step, with the lines.
 fn tell(finding: &mut Finding, case: &Case, knot: &Knot) {
-    let pid = case.about.pid;
+    let target = case.about.target();
     for step in &knot.steps {
         let Some(lock) = lock(case, step.lock) else { continue };
         let thread = case.threads.iter().find(|thread| thread.tid == step.tid);
@@ -181,7 +181,7 @@ fn tell(finding: &mut Finding, case: &Case, knot: &Knot) {
                 thread_name(case, step.tid),
                 lock_name(case, lock)
             ),
-            format!("memwhy locks {pid}"),
+            format!("memwhy locks {target}"),
         );
     }
 }
@@ -217,7 +217,7 @@ fn backlog(case: &Case) -> Vec<(String, String)> {
 }
 
 fn cure(case: &Case, knot: &Knot) -> Remedy {
-    let pid = case.about.pid;
+    let running = case.about.running();
     let place = knot.steps.first().map_or(0, |step| step.lock);
     let name = lock(case, place).map(|lock| lock_name(case, lock)).unwrap_or_default();
     let (action, note) = match knot.kind {
@@ -255,7 +255,7 @@ fn cure(case: &Case, knot: &Knot) -> Remedy {
         action,
         expected_rss: None,
         note: note.into(),
-        verify: format!("memwhy locks {pid}: no deadlock"),
+        verify: format!("memwhy locks {running}: no deadlock"),
     }
 }
 

@@ -96,7 +96,7 @@ impl Hypothesis for KnownBug {
             action: format!("upgrade to CPython {} or newer", bug.fixed),
             expected_rss: Some(rss.minus(bytes)),
             note: "of the same work in a process of that release".into(),
-            verify: format!("memwhy {}: known bugs none", ask.about.target()),
+            verify: format!("memwhy {}: known bugs none", ask.about.running()),
         });
         finding
     }

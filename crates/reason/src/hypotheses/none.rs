@@ -4,7 +4,7 @@
 
 use crate::analyses::Shares;
 use crate::{Ask, Finding, Standing, noteworthy, wording};
-use memwhy_model::{Bytes, Owner, Trust, Untold};
+use memwhy_model::{Bytes, Owner, TargetKind, Trust, Untold};
 
 /// The id of the cause that is none.
 pub const ID: &str = "none";
@@ -54,10 +54,11 @@ pub fn finding(ask: &Ask<'_>) -> Finding {
     if !judged {
         finding.confidence = finding.confidence.less();
     }
-    let (counts, check) = if ask.about.tells(Untold::Residency) {
-        ("the kernel counts", format!("grep Rss: /proc/{}/smaps_rollup", ask.about.pid))
-    } else {
-        ("the core holds", format!("memwhy maps {}", ask.about.target()))
+    let counts =
+        if ask.about.tells(Untold::Residency) { "the kernel counts" } else { "the core holds" };
+    let check = match ask.about.kind {
+        TargetKind::Process => format!("grep Rss: /proc/{}/smaps_rollup", ask.about.target()),
+        TargetKind::Core | TargetKind::Snapshot => format!("memwhy maps {}", ask.about.target()),
     };
     finding.saw(Trust::Target, format!("owners add up to the {rss} that {counts}"), check);
     finding

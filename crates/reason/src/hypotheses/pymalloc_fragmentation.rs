@@ -159,7 +159,7 @@ fn of_mimalloc(id: &'static str, ask: &Ask<'_>, mimalloc: &MimallocFacts) -> Fin
             "at best, if all of them go: a page goes back only as a whole, and mimalloc gives it \
                to the kernel when it allocates the next time"
                 .into(),
-        verify: format!("memwhy malloc {pid}: fewer pages"),
+        verify: format!("memwhy malloc {}: fewer pages", ask.about.running()),
     });
     finding
 }

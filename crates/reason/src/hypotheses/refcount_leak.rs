@@ -62,7 +62,7 @@ impl Hypothesis for RefcountLeak {
 }
 
 fn weigh(finding: &mut Finding, ask: &Ask<'_>, heap: &HeapGraph) {
-    let (rss, target) = (ask.rss(), ask.about.target());
+    let rss = ask.rss();
     let trust = ask.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
     let unfreed = ask.get::<Garbage>();
     let origin = ask.get::<Origin>();
@@ -108,7 +108,10 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, heap: &HeapGraph) {
             "memory comes back only with a new process; {} lost so far",
             digits(unfreed.leaks.iter().map(|leak| leak.count).sum())
         ),
-        verify: format!("memwhy garbage {target}: orphans near 0 after the same work"),
+        verify: format!(
+            "memwhy garbage {}: orphans near 0 after the same work",
+            ask.about.running()
+        ),
     });
 }
 

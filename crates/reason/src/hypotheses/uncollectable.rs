@@ -106,6 +106,6 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>) {
         action,
         expected_rss: Some(rss.minus(finding.explains)),
         note: "at best: freed pages may be kept by the allocators".into(),
-        verify: format!("memwhy garbage {}: gc.garbage is empty", ask.about.target()),
+        verify: format!("memwhy garbage {}: gc.garbage is empty", ask.about.running()),
     });
 }

@@ -181,6 +181,6 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>) {
         action: mends,
         expected_rss: Some(rss.minus(finding.explains)),
         note: "at best: freed pages may be kept by the allocators".into(),
-        verify: format!("memwhy garbage {target}: unreachable cycles near 0"),
+        verify: format!("memwhy garbage {}: unreachable cycles near 0", ask.about.running()),
     });
 }

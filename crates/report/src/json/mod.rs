@@ -96,7 +96,8 @@ struct Tail<'a> {
 #[derive(Serialize)]
 struct Target<'a> {
     kind: &'static str,
-    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
     command: &'a [String],
     #[serde(skip_serializing_if = "str::is_empty")]
     exe: &'a str,
@@ -130,7 +131,8 @@ struct Python<'a> {
 #[derive(Serialize)]
 struct Capture {
     how: &'static str,
-    pause_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause_ms: Option<f64>,
     torn_reads: u64,
 }
 
@@ -257,7 +259,8 @@ impl<'a> Head<'a> {
         let about = &case.about;
         let target = Target {
             kind: about.kind.id(),
-            pid: about.pid,
+            // A core without notes does not say it.
+            pid: Some(about.pid).filter(|pid| *pid > 0),
             command: &about.command,
             exe: &about.exe,
             path: about.path.as_deref(),
@@ -274,7 +277,7 @@ impl<'a> Head<'a> {
             }),
             capture: Capture {
                 how: about.moment.pause.id(),
-                pause_ms: about.moment.pause_ms,
+                pause_ms: about.tells(Untold::Residency).then_some(about.moment.pause_ms),
                 torn_reads: about.moment.torn_reads,
             },
             cgroup: about.cgroup.as_ref().map(|cgroup| Cgroup {

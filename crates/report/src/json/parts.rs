@@ -4,7 +4,7 @@ use super::objects::{GroupsOut, groups};
 use super::{Head, HolderOut, Rss, Tail, TypeOut, holder, owner_id, rss, types_by, value};
 use crate::HeapView;
 use crate::Kept;
-use memwhy_model::{Bytes, Case};
+use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::Ask;
 use memwhy_reason::analyses::{Histogram, Holders, Program};
 use serde::Serialize;
@@ -59,12 +59,20 @@ struct MappingOut<'a> {
     name: &'a str,
     kind: &'static str,
     rss_bytes: u64,
+    #[serde(flatten)]
+    pages: Option<PagesOut>,
+    owners: Vec<MappingOwner>,
+    unexplained_bytes: u64,
+}
+
+/// What only the kernel knows, and a core of its does not say.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the keys of the format")]
+struct PagesOut {
     pss_bytes: u64,
     private_dirty_bytes: u64,
     swap_bytes: u64,
     anon_huge_bytes: u64,
-    owners: Vec<MappingOwner>,
-    unexplained_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -99,10 +107,12 @@ pub fn maps(case: &Case) -> Value {
                 (false, false) => "anon",
             },
             rss_bytes: map.rss.0,
-            pss_bytes: map.pss.0,
-            private_dirty_bytes: map.private_dirty.0,
-            swap_bytes: map.swap.0,
-            anon_huge_bytes: map.anon_huge.0,
+            pages: case.about.tells(Untold::Residency).then_some(PagesOut {
+                pss_bytes: map.pss.0,
+                private_dirty_bytes: map.private_dirty.0,
+                swap_bytes: map.swap.0,
+                anon_huge_bytes: map.anon_huge.0,
+            }),
             owners: mapping(map),
             unexplained_bytes: map.unexplained.0,
         })

@@ -1,7 +1,7 @@
 //! The threads of a process: `memwhy.stacks/1`, and a part of `memwhy.report/1`.
 
 use super::parts::wrapped;
-use memwhy_model::{Case, Frame, NativeFrame, Span, SystemCall, ThreadFacts};
+use memwhy_model::{Case, Frame, NativeFrame, Span, SystemCall, ThreadFacts, Untold};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -32,7 +32,8 @@ pub(super) struct ThreadOut<'a> {
     interpreter: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ident: Option<u64>,
-    cpu_share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +135,7 @@ fn one<'a>(case: &'a Case, thread: &'a ThreadFacts, detail: ThreadDetail) -> Thr
         is_python: thread.is_python,
         interpreter: thread.is_python.then_some(thread.interpreter),
         ident: thread.is_python.then_some(thread.ident),
-        cpu_share: thread.cpu_share,
+        cpu_share: case.about.tells(Untold::CpuUse).then_some(thread.cpu_share),
         waits_at: thread.waits_at.map(|at| at.to_string()),
         call: thread.call.as_ref().map(call),
         frames,

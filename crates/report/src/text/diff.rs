@@ -4,7 +4,7 @@ use super::{name, uptime};
 use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
 use crate::style::Tone;
-use memwhy_model::{Bytes, Case};
+use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::analyses::growth::{HolderGrowth, Promise, Sameness, SizeGrowth, ThreadChange};
 use memwhy_reason::analyses::{Change, Grown, Growth};
 use memwhy_reason::hypotheses::none::owner_name;
@@ -27,7 +27,22 @@ pub fn diff(before: &Case, after: &Case, top: usize, style: Style) -> String {
     if grown.sameness != Sameness::Same {
         blocks.push(Block::labelled("NOTE", sameness(before, after, grown.sameness)));
     }
-    blocks.push(Block::toned("GROWTH", in_a_sentence(grown), Tone::Verdict));
+    let measure = match [before, after].map(|case| case.about.tells(Untold::Residency)) {
+        [true, true] => "RSS",
+        [false, false] => "what the core holds",
+        [told, _] => {
+            let (of, not) = if told { (before, after) } else { (after, before) };
+            let said = format!(
+                "of {} it is RSS, of {} what the core holds: pages of zeroes and unchanged files \
+                 are not compared",
+                of.about.target(),
+                not.about.target()
+            );
+            blocks.push(Block::labelled("NOTE", said));
+            "memory"
+        }
+    };
+    blocks.push(Block::toned("GROWTH", in_a_sentence(measure, grown), Tone::Verdict));
     if let Some(why) = why(grown) {
         blocks.push(Block::labelled("WHY", why));
     }
@@ -35,7 +50,7 @@ pub fn diff(before: &Case, after: &Case, top: usize, style: Style) -> String {
         let label = if number == 0 { "CURE" } else { "" };
         blocks.push(Block::labelled(label, kept(promise, grown.rss)));
     }
-    blocks.extend([Block::Gap, Block::Table(owners(grown))]);
+    blocks.extend([Block::Gap, Block::Table(owners(measure, grown))]);
     types(grown, top, &mut blocks);
     holders(&grown.holders, &mut blocks);
     sizes("chunks of malloc", "and more", &grown.chunks, &mut blocks);
@@ -75,14 +90,14 @@ fn sameness(before: &Case, after: &Case, sameness: Sameness) -> String {
 }
 
 /// `RSS grew by 80.1 MiB, from 230 MiB to 310 MiB (65 MiB a minute): Python objects +79.1 MiB, …`.
-fn in_a_sentence(grown: &Grown) -> String {
+fn in_a_sentence(measure: &str, grown: &Grown) -> String {
     let Change { before, after } = grown.rss;
     let mut text = match grown.rss.growth() {
-        0 => format!("RSS is the same, {}", Bytes(after)),
+        0 => format!("{measure} is the same, {}", Bytes(after)),
         growth => {
             let what = if growth > 0 { "grew" } else { "shrank" };
             let by = Bytes(growth.unsigned_abs());
-            format!("RSS {what} by {by}, from {} to {}", Bytes(before), Bytes(after))
+            format!("{measure} {what} by {by}, from {} to {}", Bytes(before), Bytes(after))
         }
     };
     if grown.seconds >= 1.0 && grown.rss.growth() > 0 && grown.sameness == Sameness::Same {
@@ -146,7 +161,7 @@ fn kept(promise: &Promise, rss: Change) -> String {
     format!("{}: predicted {promised} back, RSS {predicted}; RSS is {now}: {told}", remedy.action)
 }
 
-fn owners(grown: &Grown) -> Table {
+fn owners(measure: &str, grown: &Grown) -> Table {
     let mut table = Table::new(&[
         ("growth", Side::Right),
         ("before", Side::Right),
@@ -161,7 +176,7 @@ fn owners(grown: &Grown) -> Table {
         row(owner_name(*owner), *change);
     }
     row("unexplained", grown.unexplained);
-    row("RSS, the sum", grown.rss);
+    row(&format!("{measure}, the sum"), grown.rss);
     table
 }
 

@@ -154,7 +154,7 @@ fn of_glibc(case: &Case, facts: &MallocFacts, glibc: &GlibcFacts, blocks: &mut V
         ),
     ));
     pins(glibc, blocks);
-    arenas(glibc, blocks);
+    arenas(case, glibc, blocks);
     sizes(glibc, blocks);
 }
 
@@ -189,7 +189,12 @@ fn pins(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
     }
 }
 
-fn arenas(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
+/// What a figure of bytes is that were found: resident, or of a core those that it holds.
+fn there(case: &Case) -> &'static str {
+    if case.about.tells(Untold::Residency) { "resident" } else { "in the core" }
+}
+
+fn arenas(case: &Case, glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
     let mut table = Table::new(&[
         ("arena", Side::Left),
         ("threads", Side::Right),
@@ -197,7 +202,7 @@ fn arenas(glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
         ("in use", Side::Right),
         ("free", Side::Right),
         ("top", Side::Right),
-        ("resident", Side::Right),
+        (there(case), Side::Right),
         ("trim returns", Side::Right),
         ("last chunk in use", Side::Left),
     ]);
@@ -252,12 +257,12 @@ fn of_pymalloc(case: &Case, facts: &PymallocFacts, blocks: &mut Vec<Block>) {
     blocks.push(Block::labelled(
         "BLOCKS",
         format!(
-            "in use {} · free in used pools {} · in free pools {} · overhead {}; free and resident \
-             {}",
+            "in use {} · free in used pools {} · in free pools {} · overhead {}; free and {} {}",
             facts.allocated,
             facts.free_in_used_pools,
             facts.free_in_free_pools,
             facts.overhead,
+            there(case),
             wording::amount(case.resident(Owner::PymallocFree), case.rss()),
         ),
     ));
@@ -296,13 +301,13 @@ fn of_mimalloc(case: &Case, facts: &MimallocFacts, blocks: &mut Vec<Block>) {
     blocks.push(Block::labelled(
         "BLOCKS",
         format!(
-            "{} in use of {} · free in pages {} · in no page {} · overhead {}; free and resident \
-             {}",
+            "{} in use of {} · free in pages {} · in no page {} · overhead {}; free and {} {}",
             wording::digits(facts.blocks),
             facts.allocated,
             facts.free_in_pages,
             facts.free_in_segments,
             facts.overhead,
+            there(case),
             wording::amount(case.resident(Owner::MimallocFree), case.rss()),
         ),
     ));

@@ -4,7 +4,7 @@ use super::header;
 use super::sums::rounded;
 use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
-use memwhy_model::{Bytes, Case, MappingFacts};
+use memwhy_model::{Bytes, Case, MappingFacts, Untold};
 use memwhy_reason::analyses::Shares;
 use memwhy_reason::{Ask, wording};
 
@@ -20,23 +20,26 @@ pub fn maps(case: &Case, top: Option<usize>, style: Style) -> String {
         rows.sort_by_key(|map| std::cmp::Reverse(map.rss));
         rows.truncate(top);
     }
-    let mut table = Table::new(&[
+    // A core says of none of its pages whether they were in memory.
+    let residency = case.about.tells(Untold::Residency);
+    let mut columns = vec![
         ("range", Side::Left),
         ("perms", Side::Left),
-        ("rss", Side::Right),
-        ("pss", Side::Right),
-        ("dirty", Side::Right),
-        ("swap", Side::Right),
-        ("huge", Side::Right),
-        ("owners", Side::Left),
-        ("name", Side::Left),
-    ]);
+        (if residency { "rss" } else { "in the core" }, Side::Right),
+    ];
+    if residency {
+        columns.extend(["pss", "dirty", "swap", "huge"].map(|name| (name, Side::Right)));
+    }
+    columns.extend([("owners", Side::Left), ("name", Side::Left)]);
+    let mut table = Table::new(&columns);
     for map in &rows {
-        let sizes = [map.rss, map.pss, map.private_dirty, map.swap, map.anon_huge].map(cell);
-        let [rss, pss, dirty, swap, huge] = sizes;
+        let mut row = vec![map.range.to_string(), map.permissions.clone(), cell(map.rss)];
+        if residency {
+            row.extend([map.pss, map.private_dirty, map.swap, map.anon_huge].map(cell));
+        }
         let name = if map.name.is_empty() { "-".into() } else { map.name.clone() };
-        let range = map.range.to_string();
-        table.row([range, map.permissions.clone(), rss, pss, dirty, swap, huge, owners(map), name]);
+        row.extend([owners(map), name]);
+        table.row(row);
     }
     let mut blocks = vec![header(case), Block::Gap, Block::Table(table)];
     if rows.len() < all {
