@@ -204,6 +204,9 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
         (case.locks, case.tasks) = python.join_locks(&mut threads);
         python.fill(Arc::clone(&kept), &mut case);
     }
+    if let Some(why) = kept.spoiled() {
+        problems.note(ProblemKind::CoreIncomplete, || why);
+    }
     about.moment = moment;
     let sources = sources.unwrap_or_default();
     Case { about, accounting, mappings, threads, sources, malloc: facts, problems, timings, ..case }

@@ -112,8 +112,7 @@ impl Source<'_> {
 
     /// Where separate debug files may be: with the target's files, with ours.
     fn roots(&self) -> Vec<PathBuf> {
-        let theirs = self.process.map(|process| process.path("root"));
-        theirs.into_iter().chain([PathBuf::from("/")]).collect()
+        self.view.root().into_iter().chain([PathBuf::from("/")]).collect()
     }
 
     fn native(

@@ -94,6 +94,15 @@ impl Residency {
         run.range.contains(addr).then_some(run.range.end)
     }
 
+    /// The first page at or after `addr` that holds anything but zeroes.
+    #[must_use]
+    pub fn filled_from(&self, addr: Addr) -> Option<Addr> {
+        let after = self.runs.partition_point(|run| run.range.end <= addr);
+        let mut runs = self.runs.get(after..)?.iter();
+        let run = runs.find(|run| run.state != PageState::Zero)?;
+        Some(run.range.start.max(addr.align_down(4096)))
+    }
+
     /// How many bytes of `range` are resident, zero pages left out as RSS leaves them out.
     #[must_use]
     pub fn resident(&self, range: AddrRange) -> u64 {
@@ -118,6 +127,9 @@ mod tests {
             run(0x4000, 0x5000, PageState::Zero),
         ]);
         assert_eq!(pages.runs().len(), 2);
+        assert_eq!(pages.filled_from(Addr(0x10)), Some(Addr(0x1000)));
+        assert_eq!(pages.filled_from(Addr(0x3fff)), Some(Addr(0x3000)));
+        assert_eq!(pages.filled_from(Addr(0x4000)), None);
         assert_eq!(pages.resident(AddrRange::new(Addr(0), Addr(0x10_000))), 0x3000);
         assert_eq!(pages.resident(AddrRange::new(Addr(0x1800), Addr(0x2800))), 0x1000);
     }

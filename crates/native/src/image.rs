@@ -1,5 +1,6 @@
 //! Which ELF images does the process have loaded, and where are their symbols?
 
+use crate::from_memory;
 use flate2::read::ZlibDecoder;
 use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Mapping, View};
@@ -29,7 +30,35 @@ pub struct Image {
     pub data: Vec<AddrRange>,
     /// From the first to the last loaded byte.
     pub span: AddrRange,
-    file: Arc<File>,
+    file: Source,
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, Debug)]
+enum Source {
+    /// In the file.
+    File(Arc<File>),
+    /// The file is missing, and these are the parts of it that memory has.
+    Memory(Arc<Vec<u8>>),
+}
+
+impl Source {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read_at(buf, at),
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
+                rest.unwrap_or_default().read(buf)
+            }
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.metadata().map(|facts| facts.len()),
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+        }
+    }
 }
 
 /// All loaded images, in address order.
@@ -37,8 +66,8 @@ pub struct Image {
 pub struct Images(pub Vec<Image>);
 
 impl Images {
-    /// Finds the images by the mappings of their first pages. Files that are not ELF, or that
-    /// cannot be opened, are left out.
+    /// Finds the images by the mappings of their first pages. Files that are not ELF are left out;
+    /// of those that are missing memory has to tell, as far as it does.
     #[must_use]
     pub fn of(view: &View) -> Self {
         let first_pages = view.maps().0.iter().filter(|m| m.facts.file && m.offset == 0);
@@ -81,9 +110,13 @@ impl Images {
 
 impl Image {
     fn open(view: &View, mapping: &Mapping) -> Option<Self> {
-        let file = view.file(mapping)?;
+        let file = match view.file(mapping) {
+            Some(file) => Source::File(file),
+            None => Source::Memory(Arc::new(from_memory::rebuild(view, mapping.range().start)?)),
+        };
         let mut magic = [0; 4];
-        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\x7fELF")?;
+        let read = file.read_at(&mut magic, 0).ok()?;
+        (read == magic.len() && magic == *b"\x7fELF").then_some(())?;
         let cache = ReadCache::new(Cursor { file: &file, at: 0 });
         let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
         let endian = elf.endian();
@@ -107,7 +140,7 @@ impl Image {
             bias,
             data,
             span: AddrRange::new(mapping.range().start, span_end),
-            file: Arc::clone(&file),
+            file: file.clone(),
         })
     }
 
@@ -265,7 +298,7 @@ impl Image {
     /// The same image with another file: one that describes it.
     #[must_use]
     pub fn described_by(&self, file: File) -> Self {
-        Self { file: Arc::new(file), ..self.clone() }
+        Self { file: Source::File(Arc::new(file)), ..self.clone() }
     }
 
     /// The word that the file has for `vaddr`, before relocation.
@@ -280,8 +313,8 @@ impl Image {
             })?;
             let mut word = [0; 8];
             let offset = vaddr - header.p_vaddr(endian) + header.p_offset(endian);
-            self.file.read_exact_at(&mut word, offset).ok()?;
-            Some(u64::from_le_bytes(word))
+            let read = self.file.read_at(&mut word, offset).ok()?;
+            (read == word.len()).then(|| u64::from_le_bytes(word))
         })
     }
 }
@@ -291,7 +324,7 @@ type Elf<'d, 'f> = ElfFile64<'d, Endianness, &'d ReadCache<Cursor<'f>>>;
 /// A file read at a position of its own: the handle is shared.
 #[derive(Debug)]
 struct Cursor<'f> {
-    file: &'f File,
+    file: &'f Source,
     at: u64,
 }
 
@@ -305,7 +338,7 @@ impl Read for Cursor<'_> {
 
 impl Seek for Cursor<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let end = || self.file.metadata().map(|meta| meta.len());
+        let end = || self.file.len();
         let wanted = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::End(by) => end()?.checked_add_signed(by),

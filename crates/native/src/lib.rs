@@ -15,6 +15,7 @@
 pub mod alloc;
 pub mod call_names;
 pub mod calls;
+mod from_memory;
 pub mod image;
 pub mod locks;
 pub mod symbols;

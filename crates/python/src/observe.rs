@@ -12,8 +12,8 @@ use crate::thread_names::thread_names;
 use crate::threads::PythonThreads;
 use crate::{closeups, gc, places, reach, roots, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Closeups, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, Partition,
-    ProblemKind, Problems, PythonAbout, SourcePlaces, TaskFacts, ThreadFacts,
+    Addr, AddrRange, Case, Closeups, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, PageState,
+    Partition, ProblemKind, Problems, PythonAbout, SourcePlaces, TaskFacts, ThreadFacts,
 };
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
@@ -349,8 +349,9 @@ impl Python {
 fn wild(view: &View, pymalloc: &Pymalloc) -> Vec<AddrRange> {
     let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private());
     let ranges: Vec<AddrRange> = anonymous.map(memwhy_target::Mapping::range).collect();
-    let present = view.pages().present(&ranges);
-    present.into_iter().filter(|range| !pymalloc.covers(range.start)).collect()
+    let filled = ranges.iter().flat_map(|range| view.pages().within(*range));
+    let filled = filled.filter(|run| run.state != PageState::Zero).map(|run| run.range);
+    filled.filter(|range| !pymalloc.covers(range.start)).collect()
 }
 
 /// The runtime's state and the chunks that the frames of threads lie in.

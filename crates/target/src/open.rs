@@ -57,6 +57,11 @@ pub enum OpenError {
         /// What is wrong with it.
         why: String,
     },
+    /// The file belongs to somebody else.
+    Unreadable {
+        /// The file asked for.
+        path: PathBuf,
+    },
     /// The folder is not a snapshot that can be read.
     NotASnapshot {
         /// The folder asked for.
@@ -91,7 +96,7 @@ impl OpenError {
             | Self::OtherMachine { .. }
             | Self::NotACore { .. }
             | Self::NotASnapshot { .. } => 3,
-            Self::NotPermitted { .. } => 4,
+            Self::NotPermitted { .. } | Self::Unreadable { .. } => 4,
             Self::Gone { .. } => 5,
             Self::TooSlow { .. } => 1,
         }
@@ -119,6 +124,9 @@ impl OpenError {
             Self::NotACore { .. } => "a core comes from the kernel, from gdb's gcore or from \
                  `memwhy core PID -o FILE`; compressed ones are read as they are"
                 .into(),
+            Self::Unreadable { .. } => {
+                "as root, or as who owns it: cores are readable by their owner only".into()
+            }
             Self::NotASnapshot { .. } => "a snapshot is the folder that memwhy wrote".into(),
             Self::Gone { .. } => "start again with the pid of a process that lives on".into(),
         }
@@ -147,6 +155,7 @@ impl fmt::Display for OpenError {
             Self::NotACore { path, why } | Self::NotASnapshot { path, why } => {
                 write!(f, "{}: {why}", path.display())
             }
+            Self::Unreadable { path } => write!(f, "{}: you may not read it", path.display()),
             Self::Gone { pid } => write!(f, "process {pid} went away while it was read"),
         }
     }

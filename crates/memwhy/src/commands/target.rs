@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::output::ColorChoice;
 use crate::{CoreFiles, NativeDetail, OpenError, Options, Values};
 use clap::{Args, ValueEnum};
-use memwhy_model::{Case, Pause};
+use memwhy_model::{Case, Pause, ProblemKind, TargetKind};
 use memwhy_report::Style;
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -180,10 +180,13 @@ impl Target {
     ) -> Result<(Case, Option<Failure>), Failure> {
         if failure.is_none() && case.about.python.is_none() {
             let refusal = case.problems.iter().find_map(|(kind, _, examples)| {
-                (kind == memwhy_model::ProblemKind::CalibrationFailed)
-                    .then(|| examples.first().cloned())?
+                (kind == ProblemKind::CalibrationFailed).then(|| examples.first().cloned())?
             });
             let why = refusal.unwrap_or_else(|| "it has no Python interpreter".into());
+            let why = match case.about.kind {
+                TargetKind::Core => without(&case, why),
+                TargetKind::Process | TargetKind::Snapshot => why,
+            };
             return Err(Failure::NotPython { place: self.place.clone(), why });
         }
         Ok((case, failure))
@@ -193,6 +196,21 @@ impl Target {
     pub(super) fn style(&self) -> Style {
         let terminal = self.output.is_none() && io::stdout().is_terminal();
         Style { color: self.color.wanted(terminal), width: width(terminal) }
+    }
+}
+
+/// Why no interpreter was found in a core: most often something is not there that would lead to it.
+fn without(case: &Case, why: String) -> String {
+    let first = |wanted| {
+        let mut problems = case.problems.iter().filter(|(kind, ..)| *kind == wanted);
+        problems.find_map(|(_, _, examples)| examples.first().cloned())
+    };
+    if let Some(missing) = first(ProblemKind::FileNotFound) {
+        return format!("no Python interpreter is found without its files ({missing})");
+    }
+    match first(ProblemKind::CoreIncomplete) {
+        Some(what) => format!("{why}, and memory is missing that would lead to it ({what})"),
+        None => why,
     }
 }
 

@@ -4,7 +4,7 @@
 //! is left. Where the file system has no such files it has a name of its own until then, which is
 //! removed unless we are killed.
 
-use crate::sys::files::name;
+use crate::sys::files::{name, rename_new};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -37,24 +37,31 @@ impl Draft {
         options.read(true).write(true).mode(0o600);
         match options.clone().custom_flags(libc::O_TMPFILE).open(&folder) {
             Ok(file) => Ok(Self { file, path: path.to_owned(), interim: None }),
-            Err(error) if no_nameless_files(&error) => {
-                let interim = beside(path);
-                let file = options.create_new(true).open(&interim)?;
-                Ok(Self { file, path: path.to_owned(), interim: Some(interim) })
-            }
+            Err(error) if no_nameless_files(&error) => Self::named(path),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same where files have to have a name.
+    fn named(path: &Path) -> io::Result<Self> {
+        let interim = beside(path);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).mode(0o600).create_new(true).open(&interim)?;
+        Ok(Self { file, path: path.to_owned(), interim: Some(interim) })
     }
 
     /// Gives it its name.
     pub(super) fn publish(mut self, existing: Existing) -> io::Result<()> {
         match (existing, self.interim.take()) {
             (Existing::Keep, None) => name(&self.file, &self.path),
-            (Existing::Keep, Some(interim)) => {
-                let named = fs::hard_link(&interim, &self.path);
-                fs::remove_file(&interim)?;
-                named
-            }
+            (Existing::Keep, Some(interim)) => match fs::hard_link(&interim, &self.path) {
+                Err(error) if no_links(&error) => rename_new(&interim, &self.path)
+                    .inspect_err(|_| drop(fs::remove_file(&interim))),
+                named => {
+                    fs::remove_file(&interim)?;
+                    named
+                }
+            },
             (Existing::Replace, interim) => {
                 let interim = if let Some(interim) = interim {
                     interim
@@ -83,6 +90,11 @@ fn no_nameless_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL))
 }
 
+/// Whether a file cannot have two names there, as on FAT.
+fn no_links(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EOPNOTSUPP | libc::ENOSYS))
+}
+
 /// The folder of `path`.
 pub(super) fn folder(path: &Path) -> PathBuf {
     match path.parent() {
@@ -98,7 +110,7 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Draft, Existing};
+    use super::{Draft, Existing, rename_new};
     use std::fs;
     use std::io::Write as _;
     use std::path::PathBuf;
@@ -123,6 +135,35 @@ mod tests {
         draft.file.write_all(b"whole").expect("room");
         draft.publish(Existing::Keep).expect("a free name");
         assert_eq!(fs::read(&path).expect("it is there"), b"whole");
+        fs::remove_dir_all(&folder).expect("ours");
+    }
+
+    #[test]
+    fn where_files_have_to_have_names_nothing_else_is_different() {
+        let folder = empty_folder("named");
+        let path = folder.join("core");
+        let count = || fs::read_dir(&folder).expect("a folder").count();
+        drop(Draft::named(&path).expect("a writable folder"));
+        assert_eq!(count(), 0);
+        let mut draft = Draft::named(&path).expect("a writable folder");
+        draft.file.write_all(b"whole").expect("room");
+        assert!(count() == 1 && !path.exists());
+        draft.publish(Existing::Keep).expect("a free name");
+        assert_eq!((count(), fs::read(&path).expect("it is there")), (1, b"whole".to_vec()));
+        let kept = Draft::named(&path).expect("a writable folder").publish(Existing::Keep);
+        assert!(kept.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists));
+        assert_eq!((count(), fs::read(&path).expect("it is there")), (1, b"whole".to_vec()));
+        let mut draft = Draft::named(&path).expect("a writable folder");
+        draft.file.write_all(b"new").expect("room");
+        draft.publish(Existing::Replace).expect("it may be replaced");
+        assert_eq!((count(), fs::read(&path).expect("it is there")), (1, b"new".to_vec()));
+        // And where a file cannot have two names.
+        let (one, other) = (folder.join("one"), folder.join("other"));
+        fs::write(&one, b"one").expect("room");
+        assert!(rename_new(&one, &path).is_err());
+        assert_eq!(fs::read(&path).expect("it is there"), b"new");
+        rename_new(&one, &other).expect("a free name");
+        assert!(!one.exists() && other.exists());
         fs::remove_dir_all(&folder).expect("ours");
     }
 

@@ -67,7 +67,7 @@ impl CoreFiles {
         let name = mapping.facts.name.as_str();
         let path = name.trim_end_matches(" (deleted)");
         let mut different = None;
-        for candidate in self.candidates(path, path == exe) {
+        for candidate in self.candidates(path, path == exe, wanted.is_some()) {
             // Devices and pipes do things when they are opened.
             if !candidate.metadata().is_ok_and(|facts| facts.is_file()) {
                 continue;
@@ -91,12 +91,19 @@ impl CoreFiles {
         None
     }
 
-    /// Where a file may be, best first.
-    fn candidates(&self, path: &str, is_exe: bool) -> Vec<PathBuf> {
-        let under = |root: &PathBuf| root.join(path.trim_start_matches('/'));
-        let named = self.exe.as_ref().filter(|_| is_exe).cloned();
-        let rooted = self.lib_root.as_ref().map(under);
-        named.into_iter().chain(rooted).chain([Path::new(path).to_owned()]).collect()
+    /// Where a file may be, best first. Of a process in a container debuggers write paths as they see
+    /// them, from outside; where the file can be told by its build id, the ends of its path are
+    /// looked up too.
+    fn candidates(&self, path: &str, is_exe: bool, told: bool) -> Vec<PathBuf> {
+        let inner = path.trim_start_matches('/');
+        let mut found: Vec<PathBuf> = self.exe.iter().filter(|_| is_exe).cloned().collect();
+        if let Some(root) = &self.lib_root {
+            let ends = inner.match_indices('/').filter_map(|(at, _)| inner.get(at + 1..));
+            let ends = ends.filter(|_| told);
+            found.extend([inner].into_iter().chain(ends).map(|end| root.join(end)));
+        }
+        found.push(Path::new(path).to_owned());
+        found
     }
 }
 

@@ -26,11 +26,12 @@ use crate::live::process::Thread;
 use crate::live::view::View;
 use crate::memory::{Fault, FaultKind, Memory};
 use crate::open::OpenError;
-use crate::sys::files::Mapped;
+use crate::sys::mapped::Mapped;
 use memwhy_model::{About, Addr, Moment, ProblemKind, Problems, Residency, TargetKind, Untold};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -42,8 +43,12 @@ const DUMPED_FOR: [i32; 9] = [3, 4, 6, 7, 8, 11, 24, 25, 31];
 #[derive(Debug)]
 pub struct CoreMemory {
     file: File,
+    /// Length and time of change of the file when it was opened.
+    state: Option<(u64, SystemTime)>,
     mapped: Mapped,
     segments: Vec<Segment>,
+    /// Where a copy of the files of its machine is.
+    lib_root: Option<PathBuf>,
     /// The segment that was read last: the next read is most often in it, too.
     last: AtomicUsize,
 }
@@ -53,6 +58,10 @@ impl CoreMemory {
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    pub(crate) fn lib_root(&self) -> Option<&Path> {
+        self.lib_root.as_deref()
     }
 
     pub(crate) const fn file(&self) -> &File {
@@ -70,7 +79,22 @@ impl CoreMemory {
         let skip = addr.checked_since(segment.range.start)?;
         let start = usize::try_from(segment.offset.checked_add(skip)?).ok()?;
         let end = usize::try_from(segment.offset.checked_add(segment.held)?).ok()?;
+        let end = end.min(self.mapped.sound());
         self.mapped.bytes().get(start..end).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// What became of the file since it was opened, if something did: then what was read of it
+    /// belongs to no one moment.
+    pub(crate) fn spoiled(&self) -> Option<String> {
+        if self.mapped.sound() < self.mapped.bytes().len() {
+            return Some(format!(
+                "from byte {} on the file could not be read any more: it was cut while it was read, \
+                 or its disk fails",
+                self.mapped.sound()
+            ));
+        }
+        (state(&self.file) != self.state)
+            .then(|| "the file was changed while it was read; read it again".into())
     }
 }
 
@@ -89,6 +113,10 @@ impl Memory for CoreMemory {
             let bytes = self.held(segment, at).ok_or(fault(at))?;
             let (now, later) = rest.split_at_mut(bytes.len().min(rest.len()));
             now.copy_from_slice(bytes.get(..now.len()).unwrap_or_default());
+            // The copy itself may have met the end.
+            if self.held(segment, at).is_none_or(|still| still.len() < now.len()) {
+                return Err(fault(at));
+            }
             at = at.checked_add(now.len() as u64).ok_or(fault(at))?;
             rest = later;
             index += 1;
@@ -105,14 +133,28 @@ pub fn open(path: &Path, files: &CoreFiles) -> Result<(Capture, About), OpenErro
     let refuse = |why: String| OpenError::NotACore { path: path.to_owned(), why };
     let mut clock = Clock::new();
     let mut problems = Problems::default();
-    let file = File::open(path).map_err(|error| refuse(format!("cannot be opened: {error}")))?;
+    // Pipes and devices would be waited for, or do things.
+    let is_file = path.metadata().map_or(true, |facts| facts.is_file());
+    let file = is_file.then(|| File::open(path)).ok_or_else(|| refuse("it is no file".into()))?;
+    let file = file.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => OpenError::Unreadable { path: path.to_owned() },
+        _ => refuse(format!("cannot be opened: {error}")),
+    })?;
     let written = file.metadata().ok().and_then(|facts| facts.modified().ok());
     let file = expanded(file, &mut problems).map_err(refuse)?;
+    let state = state(&file);
     let mapped = Mapped::of(&file).map_err(|error| refuse(format!("cannot be mapped: {error}")))?;
     let Headers { segments, notes } =
         Headers::parse(mapped.bytes(), &mut problems).map_err(refuse)?;
     let notes = Notes::read(mapped.bytes(), &notes, &mut problems);
-    let core = CoreMemory { file, mapped, segments, last: AtomicUsize::new(0) };
+    let core = CoreMemory {
+        file,
+        state,
+        mapped,
+        segments,
+        lib_root: files.lib_root.clone(),
+        last: AtomicUsize::new(0),
+    };
     let (view, exe, ours) = look(core, &notes, files, &mut problems);
     let mut about = about(&notes, exe, written);
     about.command = command(&view, &notes);
@@ -124,6 +166,11 @@ pub fn open(path: &Path, files: &CoreFiles) -> Result<(Capture, About), OpenErro
     let timings = vec![clock.lap("open")];
     let moment = about.moment;
     Ok((Capture { view, threads, moment, problems, timings }, about))
+}
+
+fn state(file: &File) -> Option<(u64, SystemTime)> {
+    let facts = file.metadata().ok()?;
+    Some((facts.len(), facts.modified().ok()?))
 }
 
 /// The core itself, where it is compressed a copy that is not.
@@ -145,6 +192,14 @@ fn look(
     files: &CoreFiles,
     problems: &mut Problems,
 ) -> (View, String, Option<ours::Ours>) {
+    for thread in &notes.threads {
+        let stack = thread.registers.stack_pointer();
+        if stack.is_some_and(|stack| core.bytes_at(stack).is_none()) {
+            problems.note(ProblemKind::CoreIncomplete, || {
+                format!("the stack of thread {} is not in it", thread.tid)
+            });
+        }
+    }
     let ours = ours::Ours::read(notes, problems);
     if let Some(ours) = ours {
         let maps = ours.maps.clone();

@@ -92,6 +92,9 @@ impl Notes {
     #[must_use]
     pub fn read(bytes: &[u8], places: &[(u64, u64)], problems: &mut Problems) -> Self {
         let mut notes = Self::default();
+        // No writer has two parts share bytes: so many headers, each of the whole file, would be read
+        // for ever.
+        let mut budget = bytes.len();
         for (offset, len) in places {
             let start = usize::try_from(*offset).ok();
             let rest = start.and_then(|start| bytes.get(start..)).unwrap_or_default();
@@ -101,7 +104,15 @@ impl Notes {
                     format!("of {wanted} bytes of notes the file holds {}", rest.len())
                 });
             }
-            notes.segment(rest.get(..wanted).unwrap_or(rest), problems);
+            let part = rest.get(..wanted).unwrap_or(rest);
+            let Some(left) = budget.checked_sub(part.len()) else {
+                problems.note(ProblemKind::CoreIncomplete, || {
+                    "parts with notes overlap each other; the rest is left out".into()
+                });
+                break;
+            };
+            budget = left;
+            notes.segment(part, problems);
         }
         notes
     }
@@ -287,6 +298,15 @@ mod tests {
         assert!(problems.is_empty());
         assert_eq!(notes.threads[0].tid, 4711);
         assert_eq!(notes.threads[0].registers.stack_pointer().map(|a| a.0), Some(0x7ffe_0000));
+    }
+
+    #[test]
+    fn notes_are_not_read_again_and_again() {
+        let bytes = note(b"memwhy\0", 7, &[0; 400]);
+        let mut problems = Problems::default();
+        let places = vec![(0, bytes.len() as u64); 60_000];
+        let notes = Notes::read(&bytes, &places, &mut problems);
+        assert_eq!((notes.ours.len(), problems.is_empty()), (1, false));
     }
 
     #[test]

@@ -7,10 +7,11 @@
 use crate::core_file::notes::{Notes, OUR_ABOUT, OUR_MAPS, OUR_PAGES, OUR_THREADS};
 use crate::live::capture::Capture;
 use crate::live::file_locks::FileLock;
-use crate::live::maps::Maps;
+use crate::live::maps::{Mapping, Maps};
 use crate::live::process::Thread;
 use memwhy_model::{
     About, Addr, AddrRange, PageRun, PageState, ProblemKind, Problems, Residency, TargetKind,
+    Untold,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +66,8 @@ impl Ours {
     /// Replaces what notes of others only say in part.
     pub(crate) fn tell(self, about: &mut About, threads: &mut Vec<Thread>) {
         let path = about.path.take();
-        *about = About { kind: TargetKind::Core, path, ..self.about };
+        let untold = vec![Untold::OpenFiles];
+        *about = About { kind: TargetKind::Core, path, untold, ..self.about };
         let told = std::mem::take(threads);
         threads.extend(self.threads.into_iter().map(|row| Thread {
             tid: row.tid,
@@ -100,7 +102,11 @@ fn pages(bytes: &[u8]) -> Residency {
 ///
 /// # Errors
 /// If something of it has no JSON.
-pub(crate) fn notes(about: &About, taken: &Capture) -> serde_json::Result<Vec<(u32, Vec<u8>)>> {
+pub(crate) fn notes(
+    about: &About,
+    maps: &[Mapping],
+    taken: &Capture,
+) -> serde_json::Result<Vec<(u32, Vec<u8>)>> {
     let rows = taken.threads.iter().map(|thread| ThreadRow {
         tid: thread.tid,
         inner_tid: thread.inner_tid,
@@ -125,7 +131,7 @@ pub(crate) fn notes(about: &About, taken: &Capture) -> serde_json::Result<Vec<(u
     }
     Ok(vec![
         (OUR_ABOUT, serde_json::to_vec(about)?),
-        (OUR_MAPS, serde_json::to_vec(&taken.view.maps().0)?),
+        (OUR_MAPS, serde_json::to_vec(maps)?),
         (OUR_PAGES, runs),
         (OUR_THREADS, serde_json::to_vec(&rows)?),
     ])

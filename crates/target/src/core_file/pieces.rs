@@ -209,3 +209,61 @@ fn shared(view: &View, mapping: &Mapping) -> Vec<(AddrRange, Fate)> {
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Pieces;
+    use crate::live::maps::{Mapping, Maps};
+    use crate::live::process::Process;
+    use crate::live::view::View;
+    use memwhy_model::{Addr, AddrRange, Bytes, MappingFacts, PageRun, PageState, Residency};
+
+    fn range(start: u64, end: u64) -> AddrRange {
+        AddrRange::new(Addr(start), Addr(end))
+    }
+
+    /// Private memory of eight pages, of which the second and the fifth are present.
+    fn planned(swap: Bytes) -> Pieces {
+        let facts = MappingFacts {
+            range: range(0x10_000, 0x18_000),
+            permissions: "rw-p".into(),
+            swap,
+            ..MappingFacts::default()
+        };
+        let present = [(0x11_000, 0x12_000), (0x14_000, 0x15_000)];
+        let pages = present
+            .map(|(start, end)| PageRun { range: range(start, end), state: PageState::Anon });
+        let maps = Maps(vec![Mapping { facts, ..Mapping::default() }]);
+        let us = Process::open(std::process::id()).expect("we are alive");
+        Pieces::of(&View::live(us, maps, Residency::new(pages)))
+    }
+
+    #[test]
+    fn untouched_pages_are_holes_of_one_piece() {
+        let plan = planned(Bytes(0));
+        assert_eq!((plan.pieces.len(), plan.swapped), (1, Bytes(0)));
+        assert_eq!(
+            (plan.pieces[0].range, plan.pieces[0].held),
+            (range(0x10_000, 0x18_000), 0x8000)
+        );
+        assert_eq!(plan.written(), Bytes(0x2000));
+    }
+
+    /// Which pages are swapped out is not told apart from those that were never touched: none of
+    /// them is said to be zero, and how many bytes are out is said.
+    #[test]
+    fn swapped_pages_are_left_out_and_counted_and_never_zero() {
+        let plan = planned(Bytes(0x3000));
+        assert_eq!(plan.swapped, Bytes(0x3000));
+        assert_eq!(plan.written(), Bytes(0x2000));
+        let held: Vec<AddrRange> = plan
+            .pieces
+            .iter()
+            .map(|piece| AddrRange::sized(piece.range.start, piece.held))
+            .filter(|held| !held.is_empty())
+            .collect();
+        assert_eq!(held, [range(0x11_000, 0x12_000), range(0x14_000, 0x15_000)]);
+        let all: u64 = plan.pieces.iter().map(|piece| piece.range.len()).sum();
+        assert_eq!(all, 0x8000);
+    }
+}

@@ -15,6 +15,7 @@ use crate::core_file::ours;
 use crate::core_file::pieces::{Piece, Pieces};
 use crate::live::capture::{Capture, Skip, capture_with};
 use crate::live::freeze::Freeze;
+use crate::live::maps::Mapping;
 use crate::live::process::Process;
 use crate::live::view::View;
 use crate::memory::Memory;
@@ -120,7 +121,7 @@ pub fn write(
     let taken = capture_with(process, Pause::Stop, patience, threads, &Everything, look)
         .map_err(WriteError::Open)?;
     let about = About { moment: taken.moment, ..about.clone() };
-    let notes = notes(process, &about, &taken, &registers)?;
+    let notes = notes(process, about, &taken, &registers)?;
     let mut pieces = Pieces::of(&taken.view);
     let wanted = Bytes(pieces.written().0 + notes.len() as u64);
     if let Some(free) = room_in(&folder(path)).map(Bytes).filter(|free| *free < wanted) {
@@ -240,12 +241,12 @@ fn program_header(kind: u32, flags: u32, at: u64, sizes: (u64, u64, u64), align:
 /// thread's status for those of that thread.
 fn notes(
     process: &Process,
-    about: &About,
+    mut about: About,
     taken: &Capture,
     registers: &[Registers],
 ) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    note(&mut bytes, b"CORE", PRPSINFO, &program(process, about));
+    note(&mut bytes, b"CORE", PRPSINFO, &program(process, &about));
     let mut threads: Vec<&Registers> = registers.iter().collect();
     // The first is the one that a debugger shows first.
     threads.sort_by_key(|thread| (thread.tid != process.pid, thread.tid));
@@ -263,8 +264,11 @@ fn notes(
         }
     }
     note(&mut bytes, b"CORE", AUXV, &fs::read(process.path("auxv"))?);
-    note(&mut bytes, b"CORE", FILE, &files(&taken.view));
-    for (kind, content) in ours::notes(about, taken)? {
+    let root = fs::read_link(process.path("root")).unwrap_or_default();
+    let maps = as_seen_inside(&taken.view.maps().0, &root);
+    about.exe = inside(&about.exe, &root).to_owned();
+    note(&mut bytes, b"CORE", FILE, &files(&maps));
+    for (kind, content) in ours::notes(&about, &maps, taken)? {
         note(&mut bytes, OUR_NAME, kind, &content);
     }
     Ok(bytes)
@@ -339,9 +343,24 @@ fn status(process: &Process, thread: &Registers, taken: &Capture) -> Vec<u8> {
     bytes
 }
 
+/// Mappings with the names that the process itself sees: of one in another root we see where that is.
+/// The kernel, too, writes what the process sees.
+fn as_seen_inside(maps: &[Mapping], root: &Path) -> Vec<Mapping> {
+    let mut maps = maps.to_vec();
+    for mapping in &mut maps {
+        mapping.facts.name = inside(&mapping.facts.name, root).to_owned();
+    }
+    maps
+}
+
+fn inside<'n>(name: &'n str, root: &Path) -> &'n str {
+    let below = root.to_str().filter(|root| *root != "/").and_then(|root| name.strip_prefix(root));
+    below.filter(|below| below.starts_with('/')).unwrap_or(name)
+}
+
 /// `NT_FILE`: see `fill_files_note` of `fs/binfmt_elf.c`.
-fn files(view: &View) -> Vec<u8> {
-    let mapped: Vec<_> = view.maps().0.iter().filter(|mapping| mapping.inode != 0).collect();
+fn files(maps: &[Mapping]) -> Vec<u8> {
+    let mapped: Vec<_> = maps.iter().filter(|mapping| mapping.inode != 0).collect();
     let mut words = vec![mapped.len() as u64, PAGE as u64];
     let mut names = Vec::new();
     for mapping in mapped {
@@ -381,5 +400,52 @@ impl Stat {
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(place) = bytes.get_mut(at..at + value.len()) {
         place.copy_from_slice(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PHDR, SHDR, header, inside, program_header, put};
+    use crate::core_file::headers::Headers;
+    use memwhy_model::Problems;
+    use object::elf::PT_LOAD;
+    use std::path::Path;
+
+    #[test]
+    fn names_are_those_that_the_process_sees() {
+        assert_eq!(inside("/mnt/root/usr/bin/python3", Path::new("/mnt/root")), "/usr/bin/python3");
+        assert_eq!(
+            inside("/mnt/rootless/python3", Path::new("/mnt/root")),
+            "/mnt/rootless/python3"
+        );
+        assert_eq!(inside("/usr/bin/python3", Path::new("/")), "/usr/bin/python3");
+        assert_eq!(inside("[heap]", Path::new("/mnt/root")), "[heap]");
+    }
+
+    /// `PN_XNUM`: the kernel counts them in the first section header, too (`elf_core_dump`).
+    #[test]
+    fn more_segments_than_sixteen_bits_count_are_written_and_read() {
+        for count in [3u64, 65_534, 65_535, 65_536, 200_000] {
+            let many = count >= 0xffff;
+            let sections = 64 + count * PHDR;
+            let mut bytes = header(count, many.then_some(sections));
+            for n in 0..count {
+                let sizes = (0x10_000 + n * 4096, 0, 4096);
+                bytes.extend(program_header(PT_LOAD, 6, 0, sizes, 4096));
+            }
+            if many {
+                let mut section = [0; SHDR];
+                put(&mut section, 44, &u32::try_from(count).expect("few").to_le_bytes());
+                bytes.extend(section);
+            }
+            let mut problems = Problems::default();
+            let headers = Headers::parse(&bytes, &mut problems).expect("a core");
+            assert_eq!(headers.segments.len() as u64, count);
+            assert!(problems.is_empty());
+            if many {
+                bytes.truncate(bytes.len() - SHDR);
+                assert!(Headers::parse(&bytes, &mut problems).is_err(), "{count}: not counted");
+            }
+        }
     }
 }

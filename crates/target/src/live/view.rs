@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 type FileKey = (String, u64);
@@ -109,6 +110,28 @@ impl View {
                 Some(process)
             }
             Source::Core(_) | Source::Through(_) => None,
+        }
+    }
+
+    /// Below which the target has its files, if they are not where ours are: its root, or the copy
+    /// of another machine's files.
+    #[must_use]
+    pub fn root(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Live(process) | Source::Copy(process, _) | Source::Parts(process, _) => {
+                Some(process.path("root"))
+            }
+            Source::Core(core) => core.lib_root().map(Path::to_owned),
+            Source::Through(_) => None,
+        }
+    }
+
+    /// What became of the core while it was read, if it is one and something did.
+    #[must_use]
+    pub fn spoiled(&self) -> Option<String> {
+        match &self.source {
+            Source::Core(core) => core.spoiled(),
+            Source::Live(_) | Source::Copy(..) | Source::Parts(..) | Source::Through(_) => None,
         }
     }
 

@@ -7,33 +7,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// A file as memory, read only.
-#[derive(Debug)]
-pub struct Mapped(Option<memmap2::Mmap>);
-
-impl Mapped {
-    /// Maps all of `file`; an empty one is empty memory.
-    ///
-    /// # Errors
-    /// For what cannot be mapped: pipes, folders.
-    pub fn of(file: &File) -> io::Result<Self> {
-        if file.metadata()?.len() == 0 {
-            return Ok(Self(None));
-        }
-        // SAFETY: the mapping is read only and private. Somebody who changes the file meanwhile
-        // changes bytes that are copied out and checked like any others of a target; somebody who
-        // shortens it ends us with SIGBUS, which loses nothing.
-        let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(file)? };
-        Ok(Self(Some(map)))
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
-    }
-}
-
 /// The next part of `file` at or after `from` that is not a hole: where it begins and ends.
 ///
 /// Where the file system does not tell, everything is data.
@@ -88,6 +61,26 @@ pub fn name(file: &File, path: &Path) -> io::Result<()> {
             libc::AT_FDCWD,
             to.as_ptr(),
             libc::AT_SYMLINK_FOLLOW,
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Renames `from` to `to`, which nothing may have yet.
+///
+/// # Errors
+/// `EEXIST` where something has the name.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let from = CString::new(from.as_os_str().as_bytes())?;
+    let to = CString::new(to.as_os_str().as_bytes())?;
+    // SAFETY: both paths end in a zero byte and outlive the call.
+    let done = unsafe {
+        libc::renameat2(
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::RENAME_NOREPLACE,
         )
     };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -5,6 +5,7 @@
 
 pub mod files;
 pub mod interrupt;
+pub mod mapped;
 pub mod pagemap;
 pub mod process_vm;
 pub mod ptrace;

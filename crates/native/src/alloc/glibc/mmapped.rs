@@ -74,6 +74,12 @@ fn search(view: &View, taken: &[AddrRange], short_size: bool, starts: &[u64]) ->
                 at = over.end.align_up(4096);
                 continue;
             }
+            // A chunk's header is not zero; a mapping may be mostly pages that nobody ever touched.
+            let filled = view.pages().filled_from(at);
+            if filled.is_none_or(|filled| filled > at) {
+                at = filled.unwrap_or(mapping.range().end);
+                continue;
+            }
             let chunk = starts.iter().find_map(|start| read(view, at, *start, range, short_size));
             match chunk {
                 Some((chunk, end)) => {
