@@ -6,7 +6,7 @@ use binary::{json, memwhy, run};
 use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -114,10 +114,37 @@ fn what_is_no_core_is_refused_with_the_reason() {
         }
         refused(&run(&[path]), 3, sentence);
     }
+    let pipe = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()));
+    refused(&run(&["heap", &pipe]), 3, "it is no file");
+    refused(&run(&["heap", "/dev/zero"]), 3, "it is no file");
+    refused(&run(&["stacks", &pipe]), 3, "it is no file");
     let missing = run(&[&folder.path("missing"), "--json"]);
     assert_eq!(missing.status.code(), Some(2));
     let folder_itself = run(&["heap", &folder.path("")]);
     assert!(String::from_utf8_lossy(&folder_itself.stderr).contains("manifest.json"));
+}
+
+#[test]
+fn a_core_of_somebody_else_is_refused_as_not_permitted() {
+    let folder = Folder::new("somebody");
+    let path = folder.with("core", &with_segments(&[[4096, 0x10_000, 4096, 4096]]));
+    let closed = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(&path, closed).expect("ours");
+    // Root may read everything: it has to be somebody else.
+    let output = if fs::File::open(&path).is_ok() {
+        let binary = env!("CARGO_BIN_EXE_memwhy");
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", binary, "heap", &path]);
+        other.output().expect("setpriv")
+    } else {
+        run(&["heap", &path])
+    };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() != Some(4) && said.contains("ermission denied") {
+        return skip(&format!("{path} is in a folder that nobody else may enter"));
+    }
+    refused(&output, 4, "you may not read it");
 }
 
 #[test]
@@ -159,11 +186,29 @@ fn a_cut_or_compressed_core_tells_what_it_holds() {
             assert!(matches!(status, Some(0 | 3)), "{command}, {tenths} tenths: {status:?}");
         }
     }
-    let packed = Command::new("gzip").args(["-1", "-k", &path]).status();
-    assert!(packed.is_ok_and(|status| status.success()), "gzip");
-    let expanded = json(&["heap", &folder.path("whole.gz"), "--json"]);
-    assert_eq!(expanded["heap"]["objects"], whole["heap"]["objects"]);
     assert!(!whole["heap"]["objects"].is_null());
+    // As administrators do it, and systemd-coredump now and formerly.
+    for (tool, ending) in [("gzip", "gz"), ("zstd", "zst"), ("lz4", "lz4")] {
+        let name = folder.path(&format!("whole.{ending}"));
+        let packed =
+            Command::new("sh").args(["-c", &format!("{tool} -q -1 -c <{path} >{name}")]).status();
+        if !packed.is_ok_and(|status| status.success()) {
+            skip(&format!("{tool} is not there"));
+            continue;
+        }
+        let expanded = json(&["heap", &name, "--json"]);
+        assert_eq!(expanded["heap"]["objects"], whole["heap"]["objects"], "{tool}");
+        assert!(expanded["problems"].as_array().is_some_and(Vec::is_empty), "{tool}");
+        assert_eq!(run(&["stacks", &name]).status.code(), Some(0), "{tool}");
+        // Cut off while it was packed: what came before is told, and that it is not all.
+        let packed = fs::read(&name).expect("just written");
+        let cut = folder.with(&format!("cut.{ending}"), &packed[..packed.len() / 10 * 9]);
+        let maps = json(&["maps", &cut, "--json"]);
+        assert!(maps["problems"].to_string().contains("core-incomplete"), "{tool}");
+    }
+    // Nothing is left of what was expanded.
+    let left = folder.names().into_iter().filter(|name| name.starts_with('.')).count();
+    assert_eq!(left, 0);
 }
 
 #[test]
@@ -230,6 +275,30 @@ fn a_file_of_that_name_stays_unless_it_is_to_go() {
     assert!(run(&["core", &pid, "-o", &path, "--force"]).status.success());
     assert!(run(&["stacks", &path]).status.success());
     assert_eq!(folder.names().len(), 1);
+}
+
+/// A file system of one MiB, in a mount namespace that is gone with the command.
+#[test]
+fn a_disk_that_is_too_small_is_told_beforehand_with_what_it_takes() {
+    let Some(python) = python() else { return };
+    let _turn = turn();
+    let folder = Folder::new("small");
+    let workload = waiting(python);
+    let script = format!(
+        "mount -t tmpfs -o size=1m none {folder} && {memwhy} core {pid} -o {folder}/core; \
+         status=$?; ls -A {folder}; exit $status",
+        folder = folder.0.display(),
+        memwhy = env!("CARGO_BIN_EXE_memwhy"),
+        pid = workload.pid(),
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output();
+    let output = output.expect("unshare");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("unshare") {
+        return skip("a mount namespace takes root");
+    }
+    refused(&output, 1, "and its disk has 1.0 MiB");
+    assert_eq!(output.stdout, b"", "something was left there");
 }
 
 #[test]
@@ -315,12 +384,20 @@ fn gdb_shows_the_threads_and_stacks_of_our_core_as_it_shows_the_living() {
 
 #[test]
 fn py_spy_and_pystack_show_our_core_as_they_show_the_living() {
-    let Some(python) = python() else { return };
     let made = Command::new("sh").arg(script("../scripts/core-readers-venv")).output();
     let Some(made) = made.ok().filter(|made| made.status.success()) else {
         return skip("py-spy and pystack are not there");
     };
     let venv = PathBuf::from(String::from_utf8_lossy(&made.stdout).trim());
+    // All of pyenv's that both of them read.
+    for python in
+        require(&["2.7.18", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0"])
+    {
+        others_show_it_as_the_living(python, &venv);
+    }
+}
+
+fn others_show_it_as_the_living(python: &Interpreter, venv: &Path) {
     let _turn = turn();
     let folder = Folder::new("readers");
     let workload = waiting(python);

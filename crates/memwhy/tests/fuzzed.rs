@@ -96,6 +96,30 @@ fn what_an_interpreter_publishes_may_be_anything() {
 }
 
 #[test]
+fn each_file_of_a_small_snapshot_may_hold_anything() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/snapshot");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzzed-small.memwhy");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder for tests");
+    for entry in fs::read_dir(&sample).expect("the sample") {
+        let path = entry.expect("an entry").path();
+        fs::copy(&path, folder.join(path.file_name().expect("it has one"))).expect("room");
+    }
+    let samples = samples("snapshots");
+    assert!(samples.len() > 5, "{} files", samples.len());
+    for sample in samples {
+        entries::snapshots(&folder, &sample);
+        for seed in 0..rounds(100) {
+            let mut changed = Dice(seed).change(sample.get(1..).unwrap_or_default());
+            changed.insert(0, sample[0]);
+            entries::snapshots(&folder, &changed);
+        }
+    }
+    memwhy::open_snapshot(&folder).expect("it was mended each time");
+    let _ = fs::remove_dir_all(&folder);
+}
+
+#[test]
 fn chunks_pools_and_objects_and_files_of_a_snapshot_may_hold_anything() {
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzzed");
@@ -109,6 +133,9 @@ fn chunks_pools_and_objects_and_files_of_a_snapshot_may_hold_anything() {
         memwhy::write_core(workload.pid(), &core, Existing::Replace, patience).expect("room");
         let case = memwhy::capture(workload.pid(), &Options::default()).expect("it can be read");
         drop(workload);
+        for changes in samples("heaps") {
+            entries::heaps(&core, &changes);
+        }
         for seed in 0..rounds(10) {
             let mut dice = Dice(seed);
             let changes: Vec<u8> = (0..14 * 400).map(|_| dice.throw().to_le_bytes()[3]).collect();

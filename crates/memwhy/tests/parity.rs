@@ -1,13 +1,14 @@
 //! Is a process the same, live and in each kind of file that is made of it?
 //!
-//! One process that waits, read four ways: live, from `memwhy core`, from gdb's `gcore`, from `memwhy
-//! snap`. What must differ is listed here and taken out; everything else is equal, to the last
-//! reference.
+//! One process that waits, read five ways: live, from `memwhy core`, from gdb's `gcore`, from `memwhy
+//! snap`, and from the core that the kernel writes when it is ended. What must differ is listed here
+//! and taken out; everything else is equal, to the last reference.
 
 use memwhy::model::{Addr, Case, Flags, Owner, Untold};
 use memwhy::{CoreFiles, Options, Values};
 use memwhy_target::core_file::write::Existing;
-use memwhy_testkit::{Interpreter, Turn, Workload, ordinary, script};
+use memwhy_testkit::dumped::{ORDINARY_FILTER, dump, kernel_writes_cores, start_doomed};
+use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,6 +69,10 @@ fn facts(case: &Case) -> Value {
     let mut value = serde_json::to_value(case).expect("a case has JSON");
     for gone in ["about", "timings"] {
         value[gone] = Value::Null;
+    }
+    if let Some(threads) = value["threads"].as_array_mut() {
+        // The kernel writes the thread first that was ended.
+        threads.sort_by_key(|thread| thread["tid"].as_u64());
     }
     for thread in value["threads"].as_array_mut().into_iter().flatten() {
         // Threads are watched for a moment before each capture, and rest or not.
@@ -187,14 +192,19 @@ fn gcore(pid: u32, folder: &Path) -> Option<(PathBuf, bool)> {
 
 fn check(python: &Interpreter) {
     let label = python.label.as_str();
-    let workload = Workload::start(&python.path, &script("zoo.py"), &[]);
     let folder = Folder::new(label);
+    let kernel = kernel_writes_cores();
+    let workload = match &kernel {
+        Ok(()) => start_doomed(&python.path, &script("zoo.py"), ORDINARY_FILTER, &folder.0),
+        Err(_) => Workload::start(&python.path, &script("zoo.py"), &[]),
+    };
     let pid = workload.pid();
     let options = Options::default();
     let live = memwhy::capture(pid, &options).expect("it can be read");
     adds_up(label, &live);
 
-    let path = folder.0.join("core");
+    // The kernel calls its own `core`.
+    let path = folder.0.join("ours");
     let patience = Duration::from_secs(60);
     let written = memwhy::write_core(pid, &path, Existing::Keep, patience).expect("room");
     assert_eq!(written.threads, live.threads.len(), "{label}");
@@ -233,13 +243,38 @@ fn check(python: &Interpreter) {
     same_objects(&format!("{label} snap"), &live, &snapshot);
     same_facts(&format!("{label} snap"), &live, &snapshot, &[]);
     assert_eq!(json!(live.about.command), json!(snapshot.about.command), "{label}");
+
+    match kernel {
+        Ok(()) => {
+            let theirs = open(&dump(workload, pid, &folder.0));
+            same_objects(&format!("{label} kernel"), &live, &theirs);
+            let differences: Vec<&[&str]> = [&[DESCRIPTORS, ASLEEP, DUE], RESIDENCY].concat();
+            same_facts(&format!("{label} kernel"), &live, &theirs, &differences);
+            adds_up(&format!("{label} kernel"), &theirs);
+            assert_eq!(theirs.about.signal, Some(6), "{label}");
+        }
+        // A setting of the machine, which no test may change.
+        Err(setting) => eprintln!("SKIPPED: no cores of the kernel: {setting}"),
+    }
+}
+
+/// Every second build of the support table, from the first or from the second on: two tests, so that
+/// two run at once.
+fn check_every_second(first: usize) {
+    assert!(!interpreters().is_empty(), "no interpreter was found");
+    let known = require(&BUILDS);
+    for python in known.iter().skip(first).step_by(2) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        check(python);
+    }
 }
 
 #[test]
-fn a_process_is_the_same_live_in_a_core_of_ours_in_one_of_gdb_and_in_a_snapshot() {
-    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    assert!(ordinary().next().is_some(), "no interpreter was found");
-    for python in ordinary() {
-        check(python);
-    }
+fn a_process_is_the_same_live_and_in_every_kind_of_file_that_is_made_of_it() {
+    check_every_second(0);
+}
+
+#[test]
+fn so_it_is_with_every_other_build() {
+    check_every_second(1);
 }

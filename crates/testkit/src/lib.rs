@@ -2,6 +2,7 @@
 //!
 //! * [`interpreters()`], [`require`]: every CPython of this machine;
 //! * [`Workload`]: a Python program that went wrong on purpose, running and waiting;
+//! * [`dumped`]: a core of one, written by the kernel;
 //! * [`Turn`]: the right to run something heavy, so that few do at once;
 //! * [`Truth`]: what objects such a program has by its own account;
 //! * [`Mem`], [`Flaky`]: memory without a process, and memory that fails now and then.
@@ -9,6 +10,7 @@
 //! For tests only: where a tool would return an error, most of this panics with what to look at.
 #![forbid(unsafe_code)]
 
+pub mod dumped;
 pub mod interpreters;
 pub mod mem;
 pub mod truth;
