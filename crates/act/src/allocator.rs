@@ -4,7 +4,7 @@
 //! the kernel for something else holds no lock of an allocator.
 
 use crate::Refusal;
-use crate::borrow;
+use crate::borrow::{self, Shunned};
 use crate::frame::{Argument, Call};
 use crate::subject::Subject;
 use memwhy_model::Bytes;
@@ -110,7 +110,9 @@ pub fn trim(process: Process, patience: Duration) -> Result<Trimmed, Refusal> {
     let (calls, called) = calls(&subject)?;
     let before = subject.process.quick_rss();
     let until = Instant::now() + patience;
-    let borrowed = borrow::patiently(&subject, &calls, PURGE.as_bytes(), Vec::new, until)?;
+    // The calls have nothing to do with Python.
+    let shunned = Shunned { holders: Vec::new, futex: false };
+    let borrowed = borrow::patiently(&subject, &calls, PURGE.as_bytes(), &shunned, until)?;
     let begun = Instant::now();
     let finished = borrowed.returned(&subject, patience);
     let took = begun.elapsed();

@@ -90,7 +90,7 @@ pub(crate) fn patiently(
     subject: &Subject,
     calls: &[Call],
     text: &[u8],
-    shunned: impl Fn() -> Vec<u32>,
+    shunned: &Shunned<impl Fn() -> Vec<u32>>,
     until: Instant,
 ) -> Result<Borrowed, Refusal> {
     let mut paused = Duration::ZERO;
@@ -103,7 +103,7 @@ pub(crate) fn patiently(
             continue;
         }
         let looked = Instant::now();
-        match borrow(subject, calls, text, &shunned) {
+        match borrow(subject, calls, text, shunned) {
             Ok(borrowed) => {
                 return Ok(Borrowed { paused: paused + borrowed.paused, ..borrowed });
             }
@@ -116,8 +116,17 @@ pub(crate) fn patiently(
     }
 }
 
-/// Lets a thread make `calls` and go on; `text` is written beside them. Threads in `shunned` are
-/// not taken: those that hold the GIL.
+/// Which threads are not to be taken.
+pub(crate) struct Shunned<F> {
+    /// Those that hold the GIL, as it is in the stop.
+    pub(crate) holders: F,
+    /// Those that wait at a futex. Without GIL a thread may do so that has its state at hand (a
+    /// `PyMutex` that is waited for without letting go): `PyGILState_Release` would take it away, and
+    /// the thread go on without any. Seen on 3.13t as a main thread that crashed.
+    pub(crate) futex: bool,
+}
+
+/// Lets a thread make `calls` and go on; `text` is written beside them.
 ///
 /// # Errors
 /// [`Refusal::NoThread`] if none can be borrowed now, [`Refusal::Lacks`] if none ever can; nothing was
@@ -126,21 +135,21 @@ pub(crate) fn borrow(
     subject: &Subject,
     calls: &[Call],
     text: &[u8],
-    shunned: impl Fn() -> Vec<u32>,
+    shunned: &Shunned<impl Fn() -> Vec<u32>>,
 ) -> Result<Borrowed, Refusal> {
     let gadgets = subject.gadgets()?;
     let pid = subject.process.pid;
     let begun = Instant::now();
     let freeze = Freeze::stop(&subject.process, PATIENCE, &mut Problems::default())?;
     let maps = subject.process.maps()?;
-    let shunned = shunned();
+    let holders = (shunned.holders)();
     let mut reasons = Vec::new();
     let mut last_resort = None;
     let mut chosen = None;
     let mut tids: Vec<u32> = freeze.still().collect();
     tids.sort_unstable_by_key(|tid| (*tid != pid, *tid));
     for tid in tids {
-        if shunned.contains(&tid) {
+        if holders.contains(&tid) {
             reasons.push(format!("thread {tid} holds the GIL"));
             continue;
         }
@@ -149,6 +158,9 @@ pub(crate) fn borrow(
             None => Err(UNREADABLE),
         };
         match usable {
+            Ok((_, name)) if name == FUTEX && shunned.futex => {
+                reasons.push(format!("thread {tid} waits for a lock, in a build without GIL"));
+            }
             Ok((standing, name)) if name == FUTEX => {
                 last_resort.get_or_insert((tid, standing, name));
             }

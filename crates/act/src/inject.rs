@@ -10,7 +10,7 @@
 //! | the interpreter's pending calls | before, the main thread runs bytecode |
 
 use crate::Refusal;
-use crate::borrow;
+use crate::borrow::{self, Shunned};
 use crate::channel::{Channel, Listener};
 use crate::debugger::{self, Script};
 use crate::frame::{Argument, Call};
@@ -113,8 +113,11 @@ fn borrow_one(subject: &Subject, python: &Python, text: &str) -> Result<Way, Ref
         Call { function: python.run, argument: Argument::Text },
         Call { function: python.release, argument: Argument::Number(UNLOCKED) },
     ];
-    let holders = || gil_holders(subject, python);
-    let borrowed = borrow::borrow(subject, &calls, text.as_bytes(), holders)?;
+    let shunned = Shunned {
+        holders: || gil_holders(subject, python),
+        futex: python.interpreter.build.free_threaded,
+    };
+    let borrowed = borrow::borrow(subject, &calls, text.as_bytes(), &shunned)?;
     let how = format!("borrowed thread {}, which waits in {}", borrowed.tid, borrowed.waiting_in);
     Ok(Way { how, paused: borrowed.paused, handed: None, script: None })
 }

@@ -683,7 +683,7 @@ fn garbage_is_collected_first_where_that_is_asked_for() {
 fn a_busy_program_survives_being_acted_upon_again_and_again() {
     let _turn = turn();
     let often = often();
-    for python in require(&PYTHONS) {
+    for python in require(&[&PYTHONS[..], &["3.13t"]].concat()) {
         let target = start(python, "busy_mixed.py");
         let (mut lost, mut before) = (Vec::new(), Vec::new());
         for round in 0..often {

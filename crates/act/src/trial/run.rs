@@ -64,14 +64,14 @@ pub fn run(plan: &Plan, cure: &Ready, stop: &dyn Fn() -> bool) -> io::Result<Run
             shell.arg("-c").arg(load).stdin(Stdio::null());
             shell.stdout(said.try_clone()?).stderr(said.try_clone()?);
             let mut loading = Running(shell.spawn()?);
-            failure = watch.until_ended(&mut loading, plan.limit, stop, "the load");
+            failure = watch.until_ended(Some(&mut loading), plan.limit, stop);
             work_s = begun.elapsed().as_secs_f64();
         }
         failure = failure.or_else(|| watch.for_so_long(plan.rest, stop));
         watch.end();
     } else {
         let begun = Instant::now();
-        failure = failure.or_else(|| watch.until_it_ends(plan.limit, stop));
+        failure = failure.or_else(|| watch.until_ended(None, plan.limit, stop));
         work_s += begun.elapsed().as_secs_f64();
     }
     if let Some(failure) = &mut failure {
@@ -166,20 +166,27 @@ impl<'p> Watch<'p> {
         None
     }
 
+    /// Watches until `other` has ended, which makes the program work, or the program itself.
     fn until_ended(
         &mut self,
-        other: &mut Running,
+        mut other: Option<&mut Running>,
         limit: Duration,
         stop: &dyn Fn() -> bool,
-        name: &str,
     ) -> Option<String> {
+        let name = if other.is_some() { "the load" } else { "the program" };
         let until = Instant::now() + limit;
         loop {
             self.look();
-            if let Some(failure) = self.ended() {
-                return Some(failure);
-            }
-            match other.0.try_wait() {
+            let ended = match &mut other {
+                Some(other) => {
+                    if let Some(failure) = self.ended() {
+                        return Some(failure);
+                    }
+                    other.0.try_wait()
+                }
+                None => self.program.0.try_wait(),
+            };
+            match ended {
                 Ok(Some(status)) if status.success() => return None,
                 Ok(Some(status)) => return Some(format!("{name} failed ({status})")),
                 Ok(None) => {}
@@ -190,25 +197,6 @@ impl<'p> Watch<'p> {
             }
             if Instant::now() > until {
                 return Some(format!("{name} did not end in {limit:?}"));
-            }
-        }
-    }
-
-    fn until_it_ends(&mut self, limit: Duration, stop: &dyn Fn() -> bool) -> Option<String> {
-        let until = Instant::now() + limit;
-        loop {
-            self.look();
-            match self.program.0.try_wait() {
-                Ok(Some(status)) if status.success() => return None,
-                Ok(Some(status)) => return Some(format!("the program failed ({status})")),
-                Ok(None) => {}
-                Err(error) => return Some(format!("the program was lost: {error}")),
-            }
-            if stop() {
-                return Some("interrupted".into());
-            }
-            if Instant::now() > until {
-                return Some(format!("the program did not end in {limit:?}"));
             }
         }
     }
