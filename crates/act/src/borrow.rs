@@ -12,7 +12,7 @@ use crate::subject::Subject;
 use crate::sys::{registers, write};
 use memwhy_model::{Addr, Problems};
 use memwhy_native::call_names;
-use memwhy_target::live::freeze::Freeze;
+use memwhy_target::live::freeze::{Asleep, Freeze};
 use memwhy_target::sys::ptrace;
 use memwhy_target::{Maps, MemoryExt, Registers};
 use std::time::{Duration, Instant};
@@ -140,7 +140,8 @@ pub(crate) fn borrow(
     let gadgets = subject.gadgets()?;
     let pid = subject.process.pid;
     let begun = Instant::now();
-    let freeze = Freeze::stop(&subject.process, PATIENCE, &mut Problems::default())?;
+    let mut unheard = Problems::default();
+    let freeze = Freeze::stop(&subject.process, PATIENCE, Asleep::Stopped, &mut unheard)?;
     let maps = subject.process.maps()?;
     let holders = (shunned.holders)();
     let mut reasons = Vec::new();

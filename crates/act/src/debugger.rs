@@ -12,7 +12,7 @@ use crate::sys::write;
 use memwhy_model::Problems;
 use memwhy_python::layout::debugger_support::{DebuggerSupport, PLEASE_STOP};
 use memwhy_python::runtime;
-use memwhy_target::live::freeze::Freeze;
+use memwhy_target::live::freeze::{Asleep, Freeze};
 use memwhy_target::{MemoryExt, Process};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -91,7 +91,8 @@ pub(crate) fn hand_over(
 ) -> Result<Duration, Refusal> {
     let pid = subject.process.pid;
     let begun = Instant::now();
-    let freeze = Freeze::stop(&subject.process, PATIENCE, &mut Problems::default())?;
+    let mut unheard = Problems::default();
+    let freeze = Freeze::stop(&subject.process, PATIENCE, Asleep::Spared, &mut unheard)?;
     let now = subject.now();
     let support = python.interpreter.runtime.and_then(|at| DebuggerSupport::read(&now, at));
     let support = support.ok_or(Refusal::Lacks("support for debuggers (PEP 768)"))?;

@@ -15,7 +15,7 @@ use memwhy_model::{Addr, Problems};
 use memwhy_native::Image;
 use memwhy_python::layout::tables::pending_calls::{Home, RingLock};
 use memwhy_python::runtime::{self, InterpreterState};
-use memwhy_target::live::freeze::Freeze;
+use memwhy_target::live::freeze::{Asleep, Freeze};
 use memwhy_target::{MemoryExt, Now};
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,8 @@ pub(crate) fn hand_over(
 ) -> Result<Handed, Refusal> {
     let pid = subject.process.pid;
     let begun = Instant::now();
-    let freeze = Freeze::stop(&subject.process, PATIENCE, &mut Problems::default())?;
+    let mut unheard = Problems::default();
+    let freeze = Freeze::stop(&subject.process, PATIENCE, Asleep::Spared, &mut unheard)?;
     let now = subject.now();
     let interpreters = runtime::interpreters(&now, &python.interpreter, &mut Problems::default());
     let main = interpreters.first().ok_or(Refusal::Lacks("interpreter whose state can be read"))?;

@@ -30,9 +30,12 @@ pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let mut problems = Problems::default();
     let found = find(&process, &mut problems)?;
     let mut timings = vec![clock.lap("look around")];
-    let reading = |memory: &Touched, stop: Stop<'_>| match &found {
-        Some((images, python)) => read_twice(memory, images, python, options, stop),
-        None => stop().map(drop),
+    let reading = |memory: &Touched, stop: Stop<'_>| {
+        if let Some((images, python)) = &found {
+            return read_twice(memory, images, python, options, stop);
+        }
+        while stop()?.is_some() {}
+        Ok(())
     };
     let (pause, patience) = (options.pause, options.max_pause);
     let (mut taken, ()) = capture_touched(&process, pause, patience, threads, reading)?;
@@ -61,8 +64,8 @@ pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
     Ok(Case { about, threads, sources, problems, timings, ..Case::default() })
 }
 
-/// Stops the process; returns the system calls that its threads are in.
-type Stop<'s> = &'s mut dyn FnMut() -> io::Result<Vec<Call>>;
+/// Stops the process; returns the system calls that its threads are in, until nothing changes.
+type Stop<'s> = &'s mut dyn FnMut() -> io::Result<Option<Vec<Call>>>;
 
 /// Finds the interpreter of the running process.
 fn find(
@@ -105,9 +108,11 @@ fn read_twice(
         }
     };
     read(memory);
-    for call in stop()? {
-        calls::describe(memory, &call, &mut |_| None);
+    while let Some(calls) = stop()? {
+        for call in calls {
+            calls::describe(memory, &call, &mut |_| None);
+        }
+        read(memory);
     }
-    read(memory);
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod binary;
 
 use binary::{json, memwhy, run};
+use memwhy::Options;
 use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, require, script};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -176,6 +177,36 @@ fn a_target_stands_no_longer_than_a_second_for_each_gibibyte() {
         // 50 ms more: other tests run beside this one.
         assert!(pause < 1000.0 * rss + 50.0, "{name}: {pause} ms for {rss} GiB");
         target.is_unharmed(name);
+    }
+}
+
+/// Stops of a program with a thread in every call that waits; `MEMWHY_STOPS=1000` for the long form.
+const STOPS: usize = 40;
+
+/// Seen before sleepers were spared: 2.7 got `EINTR` from `epoll.poll()` at every stop.
+#[test]
+fn no_call_that_a_thread_sleeps_in_is_ended_by_a_stop() {
+    let stops = std::env::var("MEMWHY_STOPS").ok().and_then(|text| text.parse().ok());
+    let stops: usize = stops.unwrap_or(STOPS);
+    // From 3.5 on the interpreter hides what is looked for: PEP 475.
+    for python in require(&["2.7", "3.12"]) {
+        let mut workload = Workload::start(&python.path, &script("sleepers.py"), &[]);
+        for stop in 0..stops {
+            if stop % 4 == 3 {
+                memwhy::capture(workload.pid(), &Options::default()).expect("it runs");
+            } else {
+                let options = Options { look: Duration::ZERO, ..Options::default() };
+                memwhy::look(workload.pid(), &options).expect("it runs");
+            }
+        }
+        let counts = workload.command("counts");
+        for (name, seen) in counts.as_object().expect("an object") {
+            assert_eq!(seen["errors"].as_array(), Some(&Vec::new()), "{}: {name}", python.label);
+            let wakes = ["moment", "wakes", "giver", "nap"].iter().any(|word| name.contains(word));
+            let returns = seen["returns"].as_u64().expect("a number");
+            assert_eq!(returns > 0, wakes, "{}: {name} came back {returns} times", python.label);
+        }
+        assert!(counts.as_object().is_some_and(|all| all.len() > 20), "{counts}");
     }
 }
 

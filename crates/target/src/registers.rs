@@ -189,6 +189,17 @@ impl Registers {
         self.get(Register::Rax).is_some()
     }
 
+    /// All words as they would be if the call that the thread is in were interrupted; 0 for those
+    /// that are not known.
+    #[must_use]
+    pub fn interrupted(&self) -> [u64; WORDS] {
+        let mut words = self.words;
+        if let (Some(result @ None), Some(_)) = (words.get_mut(Register::Rax as usize), self.call()) {
+            *result = Some(INTERRUPTED[0].cast_unsigned());
+        }
+        words.map(Option::unwrap_or_default)
+    }
+
     /// Every word that is known: what conservative readers look for addresses in.
     pub fn all(&self) -> impl Iterator<Item = u64> + '_ {
         self.words.iter().copied().flatten()
@@ -222,6 +233,8 @@ mod tests {
         assert_eq!(registers.call(), Some(Call { number: 202, arguments }));
         assert_eq!(registers.stack_pointer(), Some(Addr(0x7ffe0)));
         assert_eq!(registers.by_dwarf(6), None);
+        let kept = Registers::new(registers.interrupted());
+        assert!(kept.waits() && kept.call() == registers.call());
         let outside = Registers::of_syscall_line("-1 0x7ffe0 0x7f12").expect("it is stopped");
         assert_eq!((outside.call(), outside.instruction_pointer()), (None, Some(Addr(0x7f12))));
         assert_eq!(Registers::of_syscall_line("running"), None);

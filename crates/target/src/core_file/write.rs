@@ -116,7 +116,10 @@ pub fn write(
     // Before the stop: a folder that cannot be written to costs the process nothing.
     let draft = Draft::begin(path)?;
     let mut registers = Vec::new();
-    let look = |freeze: &Freeze| registers.extend(freeze.stopped().map(registers_of));
+    let look = |freeze: &Freeze| {
+        registers.extend(freeze.stopped().map(registers_of));
+        registers.extend(freeze.asleep().filter_map(|tid| told_of(freeze, tid)));
+    };
     let threads = process.threads(Duration::ZERO);
     let taken = capture_with(process, Pause::Stop, patience, threads, &Everything, look)
         .map_err(WriteError::Open)?;
@@ -143,6 +146,13 @@ fn registers_of(tid: u32) -> Registers {
     let set = |kind| Some((kind, ptrace::register_set(tid, kind).ok()?));
     let sets = [PRSTATUS, PRFPREG, X86_XSTATE].into_iter().filter_map(set).collect();
     Registers { tid, sets, signal: ptrace::signal_info(tid).ok() }
+}
+
+/// What is known of a thread that was left asleep: its call, and where its stack is.
+fn told_of(freeze: &Freeze, tid: u32) -> Option<Registers> {
+    let words = freeze.registers(tid)?.interrupted();
+    let general = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    Some(Registers { tid, sets: vec![(PRSTATUS, general)], signal: None })
 }
 
 /// Writes everything; returns the length, and what it takes.

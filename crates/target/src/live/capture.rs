@@ -7,7 +7,7 @@
 //! name them ([`Skip`]).
 
 use crate::captured::{Captured, Extent, PackedPart, Packer, SLAB};
-use crate::live::freeze::Freeze;
+use crate::live::freeze::{Asleep, Freeze};
 use crate::live::maps::Maps;
 use crate::live::pages;
 use crate::live::process::{Process, Thread};
@@ -71,12 +71,13 @@ pub(crate) fn capture_with(
     patience: Duration,
     mut threads: Vec<Thread>,
     skip: &dyn Skip,
-    look: impl FnOnce(&Freeze),
+    mut look: impl FnMut(&Freeze),
 ) -> Result<Capture, OpenError> {
     let failed = |error: io::Error| refuse(process, &error);
     let mut problems = Problems::default();
     let mut timings = Vec::new();
     let mut clock = Clock::new();
+    let mut woken = Problems::default();
 
     let mut ready = Slabs::default();
     let maps = process.maps().map_err(failed)?;
@@ -88,10 +89,11 @@ pub(crate) fn capture_with(
     timings.push(clock.lap("prepare"));
 
     let started = Instant::now();
-    let frozen = match pause {
+    let mut frozen = match pause {
         Pause::Stop => {
             let hurry = Hurry::begin();
-            Some((Freeze::stop(process, patience, &mut problems).map_err(failed)?, hurry))
+            let stop = Freeze::stop(process, patience, Asleep::Spared, &mut problems);
+            Some((stop.map_err(failed)?, hurry))
         }
         Pause::None => None,
     };
@@ -106,23 +108,36 @@ pub(crate) fn capture_with(
     timings.push(clock.lap("plan"));
     let deadline = started + patience;
     let mut pause_ms = 0.0;
-    // Runs once, when the last byte is copied: from then on nothing needs the target to stand still.
-    let copied = |threads: &mut Vec<Thread>| {
-        let stopped = frozen.as_ref().map(|(freeze, _)| freeze);
-        take_registers(process, stopped, threads);
-        if let Some(freeze) = stopped {
+    // Runs before each slab, and once more when the last byte is copied: from then on nothing needs
+    // the target to stand still.
+    let keep = |at: Copying| {
+        let last = at == Copying::Done;
+        if let Some((freeze, _)) = &mut frozen {
+            match at {
+                Copying::Goes => freeze.keep(&mut woken),
+                Copying::Done => freeze.keep_last(&mut woken),
+            }
+        }
+        if !last {
+            return;
+        }
+        let stopped = frozen.take();
+        let freeze = stopped.as_ref().map(|(freeze, _)| freeze);
+        take_registers(process, freeze, &mut threads);
+        if let Some(freeze) = freeze {
             look(freeze);
         }
-        drop(frozen);
+        drop(stopped);
         if pause == Pause::Stop {
             pause_ms = milliseconds(started.elapsed());
         }
         timings.push(clock.lap("copy"));
     };
-    let copy = ready.fill(process.pid, &plan, deadline, || copied(&mut threads));
+    let copy = ready.fill(process.pid, &plan, deadline, keep);
     let Some((copy, missing)) = copy else {
         return Err(OpenError::TooSlow { pid: process.pid, patience });
     };
+    problems.absorb(woken);
     timings.push(clock.lap("pack"));
     if !process.alive() {
         return Err(OpenError::Gone { pid: process.pid });
@@ -299,6 +314,13 @@ impl Plan {
     }
 }
 
+/// How far the copying is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copying {
+    Goes,
+    Done,
+}
+
 /// Where the copy goes.
 #[derive(Default)]
 struct Slabs {
@@ -324,7 +346,8 @@ impl Slabs {
         }
     }
 
-    /// Copies everything planned and calls `done`, once; then packs what is not packed yet.
+    /// Copies everything planned, and says to `keep` how far it is; then packs what is not packed
+    /// yet.
     ///
     /// Returns the copy and what could not be copied; `None`, the target let go, after `deadline`.
     fn fill(
@@ -332,15 +355,16 @@ impl Slabs {
         pid: u32,
         plan: &Plan,
         deadline: Instant,
-        done: impl FnOnce(),
+        mut keep: impl FnMut(Copying),
     ) -> Option<(Captured, Vec<AddrRange>)> {
         let count = usize::try_from(plan.len.div_ceil(SLAB as u64)).unwrap_or(0);
         let mut missing = Vec::new();
         let mut ready = std::mem::take(&mut self.slabs);
-        let mut next = |slab: Option<Vec<u8>>, n: usize| {
+        let mut next = |keep: &mut dyn FnMut(Copying), slab: Option<Vec<u8>>, n: usize| {
             if Instant::now() > deadline {
                 return None;
             }
+            keep(Copying::Goes);
             let left = plan.len - (n * SLAB) as u64;
             let mut slab = slab.unwrap_or_else(|| vec![0; SLAB]);
             slab.resize(usize::try_from(left).unwrap_or(SLAB).min(SLAB), 0);
@@ -348,8 +372,9 @@ impl Slabs {
             Some(slab)
         };
         if !Packer::worth_it(plan.len) {
-            let slabs: Option<Vec<_>> = (0..count).map(|n| next(ready.pop(), n)).collect();
-            done();
+            let slabs: Option<Vec<_>> =
+                (0..count).map(|n| next(&mut keep, ready.pop(), n)).collect();
+            keep(Copying::Done);
             let slabs = slabs?;
             return Some((Captured::new(plan.without(&missing), slabs), missing));
         }
@@ -365,9 +390,9 @@ impl Slabs {
                 let slab = slab.or_else(|| {
                     if started.elapsed() < budget { packer.pack_one(&mut own) } else { None }
                 });
-                next(slab, n).map(|slab| packer.push(n, slab)).is_some()
+                next(&mut keep, slab, n).map(|slab| packer.push(n, slab)).is_some()
             });
-            done();
+            keep(Copying::Done);
             packer.close();
             let parts = [packer.work(own), other.join().unwrap_or_default()];
             complete.then(|| parts.into())

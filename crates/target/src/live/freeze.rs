@@ -1,9 +1,11 @@
 //! How do all threads of a target stand still, and go on whatever becomes of us?
 //!
 //! Dropping a [`Freeze`] lets every thread go. If we are killed instead, the kernel does the same:
-//! see [`crate::sys::ptrace`].
+//! see [`crate::sys::ptrace`]. A thread whose sleep the kernel would not resume is left asleep: see
+//! [`crate::live::sleepers`].
 
 use crate::live::process::Process;
+use crate::live::sleepers::{self, Must, Sleepers};
 use crate::registers::Registers;
 use crate::sys::ptrace::{self, Waited};
 use memwhy_model::{ProblemKind, Problems};
@@ -14,6 +16,17 @@ use std::time::{Duration, Instant};
 /// New threads may appear while we seize the old ones; a program that makes them faster than we
 /// stop them is given up on after so many rounds.
 const ROUNDS: usize = 50;
+/// How long is waited for a thread that has just woken up.
+const WOKEN: Duration = Duration::from_millis(100);
+
+/// What becomes of threads that are asleep in a call which the kernel would not begin again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asleep {
+    /// They stay asleep: nothing happens to the target.
+    Spared,
+    /// They are stopped, and their call returns `EINTR`: for those who change the target anyway.
+    Stopped,
+}
 
 /// A target whose threads stand still.
 #[derive(Debug)]
@@ -22,6 +35,10 @@ pub struct Freeze {
     stopped: BTreeMap<u32, i32>,
     /// Seized threads that have not stopped.
     pending: Vec<u32>,
+    /// Threads that stand still because they sleep.
+    sleepers: Sleepers,
+    asleep: Asleep,
+    process: Process,
     since: Instant,
 }
 
@@ -36,26 +53,30 @@ impl Freeze {
     pub fn stop(
         process: &Process,
         patience: Duration,
+        asleep: Asleep,
         problems: &mut Problems,
     ) -> io::Result<Self> {
         let since = Instant::now();
-        let mut freeze = Self { stopped: BTreeMap::new(), pending: Vec::new(), since };
+        let (stopped, pending, sleepers) = (BTreeMap::new(), Vec::new(), Sleepers::none());
+        let process = process.clone();
+        let mut freeze = Self { stopped, pending, sleepers, asleep, process, since };
         for _ in 0..ROUNDS {
-            let known = freeze.stopped.len() + freeze.pending.len();
-            for tid in process.tids() {
-                if !freeze.stopped.contains_key(&tid) && !freeze.pending.contains(&tid) {
-                    freeze.seize(tid, process)?;
-                }
+            let known = freeze.tids().count();
+            for tid in freeze.process.tids() {
+                freeze.hold(tid)?;
             }
-            if freeze.stopped.len() + freeze.pending.len() == known {
+            if freeze.tids().count() == known {
                 break;
             }
+            freeze.wait(since + patience)?;
+            // Who sleeps may have been woken by those who did not stand still yet.
+            freeze.stop_the_woken(Must::Always)?;
             freeze.wait(since + patience)?;
         }
         for tid in &freeze.pending {
             problems.note(ProblemKind::ThreadNotStopped, || format!("thread {tid}"));
         }
-        if freeze.stopped.is_empty() && freeze.pending.is_empty() {
+        if freeze.tids().next().is_none() {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         Ok(freeze)
@@ -79,27 +100,88 @@ impl Freeze {
 
     /// Its threads: those that stand still, and those that do not because they cannot.
     pub fn tids(&self) -> impl Iterator<Item = u32> {
-        self.stopped.keys().copied().chain(self.pending.iter().copied())
+        self.stopped.keys().copied().chain(self.pending.iter().copied()).chain(self.sleepers.tids())
     }
 
-    /// The registers of `tid`, if it stands still.
+    /// Threads that stand still because they sleep, which were not stopped.
+    pub fn asleep(&self) -> impl Iterator<Item = u32> + '_ {
+        self.sleepers.tids()
+    }
+
+    /// The registers of `tid`, if it stands still; of one that sleeps what the kernel tells.
     #[must_use]
     pub fn registers(&self, tid: u32) -> Option<Registers> {
-        self.stopped.contains_key(&tid).then(|| ptrace::registers(tid).ok())?
+        let stopped = self.stopped.contains_key(&tid);
+        if stopped { ptrace::registers(tid).ok() } else { self.sleepers.registers(tid) }
     }
 
-    fn seize(&mut self, tid: u32, process: &Process) -> io::Result<()> {
+    /// Stops threads that were asleep and have woken up since, and notes them: for a moment they
+    /// ran. To be called often, which costs little: it looks at times.
+    pub fn keep(&mut self, problems: &mut Problems) {
+        self.look_again(Must::NotAlways, problems);
+    }
+
+    /// The same, for the last time.
+    pub(crate) fn keep_last(&mut self, problems: &mut Problems) {
+        self.look_again(Must::Always, problems);
+    }
+
+    fn look_again(&mut self, must: Must, problems: &mut Problems) {
+        // Who cannot be stopped has ended, or does so in time.
+        let woken = self.stop_the_woken(must).unwrap_or_default();
+        if !woken.is_empty() {
+            let _ = self.wait(Instant::now() + WOKEN);
+        }
+        for tid in woken {
+            problems.note(ProblemKind::TornRead, || {
+                format!("thread {tid}, which was left asleep, woke up and ran for a moment")
+            });
+        }
+    }
+
+    /// Stops those that have woken up; returns them.
+    fn stop_the_woken(&mut self, must: Must) -> io::Result<Vec<u32>> {
+        let woken = self.sleepers.woken(&self.process, must);
+        for tid in &woken {
+            self.hold(*tid)?;
+        }
+        Ok(woken)
+    }
+
+    /// Sees to it that a thread stands still.
+    fn hold(&mut self, tid: u32) -> io::Result<()> {
+        let known = self.stopped.contains_key(&tid) || self.pending.contains(&tid);
+        if known || self.sleepers.has(tid) {
+            return Ok(());
+        }
+        if self.asleep == Asleep::Spared && self.sleepers.take(&self.process, tid) {
+            return Ok(());
+        }
+        self.seize(tid)
+    }
+
+    fn seize(&mut self, tid: u32) -> io::Result<()> {
         match ptrace::seize(tid).and_then(|()| ptrace::interrupt(tid)) {
             Ok(()) => self.pending.push(tid),
             // A thread may end between our listing and this; the process going away is another
             // matter.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) && tid != process.pid => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) && tid != self.process.pid => {}
             // The kernel answers EPERM for a thread that is exiting, too.
             Err(error)
-                if error.raw_os_error() == Some(libc::EPERM) && !still_there(process, tid) => {}
+                if error.raw_os_error() == Some(libc::EPERM)
+                    && !still_there(&self.process, tid) => {}
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// A thread that was caught on its way to sleep: the call that has just begun begins again.
+    fn mend(&self, tid: u32) {
+        let registers = ptrace::registers(tid).ok().filter(|_| self.asleep == Asleep::Spared);
+        if registers.is_some_and(|registers| sleepers::was_cut_short(&self.process, &registers)) {
+            // Who is gone by now needs no mending.
+            let _ = ptrace::begin_again(tid);
+        }
     }
 
     fn wait(&mut self, until: Instant) -> io::Result<()> {
@@ -109,7 +191,10 @@ impl Freeze {
             for tid in std::mem::take(&mut self.pending) {
                 match ptrace::poll(tid)? {
                     Waited::NotYet => waiting.push(tid),
-                    Waited::Stopped => drop(self.stopped.insert(tid, 0)),
+                    Waited::Stopped => {
+                        self.stopped.insert(tid, 0);
+                        self.mend(tid);
+                    }
                     Waited::Signal(signal) => drop(self.stopped.insert(tid, signal)),
                     Waited::Gone => {}
                 }

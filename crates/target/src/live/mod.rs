@@ -8,5 +8,6 @@ pub mod maps;
 pub mod now;
 pub mod pages;
 pub mod process;
+mod sleepers;
 pub mod touched;
 pub mod view;

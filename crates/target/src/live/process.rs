@@ -285,6 +285,12 @@ impl Process {
         Registers::of_syscall_line(&fs::read_to_string(file).ok()?)
     }
 
+    /// For how many nanoseconds a thread has been on a CPU: it grows whenever the thread runs.
+    pub(crate) fn ran(&self, tid: u32) -> u64 {
+        let [ran, _] = cpu_times(&self.path("task").join(tid.to_string()));
+        ran
+    }
+
     /// The control group that pays for it: version 2, else the memory controller of version 1.
     #[must_use]
     pub fn cgroup(&self) -> Option<CgroupFacts> {

@@ -7,7 +7,7 @@
 
 use crate::captured::{Captured, Extent, SLAB};
 use crate::live::capture::{Capture, Clock, milliseconds, refuse, take_registers};
-use crate::live::freeze::Freeze;
+use crate::live::freeze::{Asleep, Freeze};
 use crate::live::maps::Maps;
 use crate::live::process::{Process, Thread};
 use crate::live::view::View;
@@ -36,6 +36,9 @@ const NEAR: u64 = 512;
 const STACK_TAKEN: u64 = 256 << 10;
 /// Below the stack pointer a function may use 128 bytes without moving it: System V ABI.
 const RED_ZONE: u64 = 128;
+/// Threads that were left asleep may wake up while stacks are read. They are stopped then, and all
+/// is read again; but one that only wakes up for a moment at a time is left asleep again.
+const MOST_ROUNDS: usize = 4;
 
 /// The memory of a process, which keeps each page that was asked for.
 #[derive(Debug)]
@@ -232,7 +235,8 @@ impl Memory for Touched {
 
 /// Copies what `reading` asks for, and the C stacks of all threads. `reading` first looks at the
 /// process as it runs, then calls what it was given, which stops it and tells the calls that its
-/// threads are in, and looks again; when it returns the process goes on.
+/// threads are in, and looks again; so until it is told nothing, because nothing has changed. When
+/// it returns the process goes on.
 ///
 /// # Errors
 /// Without permission, or when the process goes away.
@@ -241,7 +245,7 @@ pub fn capture_touched<T>(
     pause: Pause,
     patience: Duration,
     mut threads: Vec<Thread>,
-    reading: impl FnOnce(&Touched, &mut dyn FnMut() -> io::Result<Vec<Call>>) -> io::Result<T>,
+    reading: impl FnOnce(&Touched, &mut dyn FnMut() -> io::Result<Option<Vec<Call>>>) -> io::Result<T>,
 ) -> Result<(Capture, T), OpenError> {
     let failed = |error: io::Error| refuse(process, &error);
     let mut problems = Problems::default();
@@ -249,24 +253,40 @@ pub fn capture_touched<T>(
     let mut clock = Clock::new();
     let touched = Touched::new(process, process.maps().map_err(failed)?).map_err(failed)?;
     let mut frozen = None;
-    let mut started = Instant::now();
+    let mut started = None;
+    let mut rounds = 0;
     let mut stop = || {
-        timings.push(clock.lap("look at stacks"));
-        started = Instant::now();
-        if pause == Pause::Stop {
-            let hurry = Hurry::begin();
-            frozen = Some((Freeze::stop(process, patience, &mut problems)?, hurry));
+        let mut woken = Problems::default();
+        match (started, &mut frozen) {
+            (None, _) => {
+                timings.push(clock.lap("look at stacks"));
+                started = Some(Instant::now());
+                if pause == Pause::Stop {
+                    let hurry = Hurry::begin();
+                    let stop = Freeze::stop(process, patience, Asleep::Spared, &mut problems)?;
+                    frozen = Some((stop, hurry));
+                }
+                timings.push(clock.lap("stop"));
+            }
+            (Some(_), Some((freeze, _))) => freeze.keep_last(&mut woken),
+            (Some(_), None) => {}
         }
-        timings.push(clock.lap("stop"));
+        rounds += 1;
+        let changed = !woken.is_empty();
+        if rounds > 1 && (!changed || rounds > MOST_ROUNDS) {
+            problems.absorb(woken);
+            return Ok(None);
+        }
         touched.again(process.maps()?);
         take_registers(process, frozen.as_ref().map(|(freeze, _)| freeze), &mut threads);
         touched.take_stacks(&threads);
         timings.push(clock.lap("copy"));
-        Ok(threads.iter().filter_map(|thread| thread.registers?.call()).collect())
+        Ok(Some(threads.iter().filter_map(|thread| thread.registers?.call()).collect()))
     };
     let read = reading(&touched, &mut stop).map_err(failed)?;
     drop(frozen);
-    let pause_ms = if pause == Pause::Stop { milliseconds(started.elapsed()) } else { 0.0 };
+    let stood = started.filter(|_| pause == Pause::Stop);
+    let pause_ms = stood.map_or(0.0, |started| milliseconds(started.elapsed()));
     timings.push(clock.lap("read stacks"));
     if !process.alive() {
         return Err(OpenError::Gone { pid: process.pid });

@@ -4,7 +4,7 @@
 //! the tracer dies of. `SIGSTOP` has no such undo, so it is never used. All calls must come from
 //! one thread of ours, which the kernel regards as the tracer.
 
-use crate::registers::{Registers, WORDS};
+use crate::registers::{Register, Registers, WORDS};
 use std::io;
 
 /// What a thread did when we looked.
@@ -93,6 +93,31 @@ pub fn registers(tid: u32) -> io::Result<Registers> {
         )
     };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(Registers::new(words)) }
+}
+
+/// Has a stopped thread begin the call again that our stop has cut short with `EINTR`, as the kernel
+/// by itself has it begin others: the call's result becomes `ERESTARTNOHAND`. A signal that has a
+/// handler still ends the call, as it would have without us.
+///
+/// # Errors
+/// `ESRCH` when it is gone, or not stopped.
+pub fn begin_again(tid: u32) -> io::Result<()> {
+    const ERESTARTNOHAND: i64 = 514;
+    // One word of `struct user`, which begins with `user_regs_struct`.
+    let place = std::ptr::without_provenance_mut::<libc::c_void>(Register::Rax as usize * 8);
+    let result = (-ERESTARTNOHAND).cast_unsigned();
+    let result = usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(libc::EIO))?;
+    let tid = i32::try_from(tid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    // SAFETY: POKEUSER reads and writes no memory of ours; both pointers are numbers to it.
+    let done = unsafe {
+        libc::ptrace(
+            libc::PTRACE_POKEUSER,
+            tid,
+            place,
+            std::ptr::without_provenance_mut::<libc::c_void>(result),
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// A set of registers of a stopped thread, as the notes of cores have it; `kind` is the note's.
