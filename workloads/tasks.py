@@ -2,6 +2,9 @@
 
 The truth of a task is what `cr_await` leads to: the functions and lines of the coroutines that
 await each other, the innermost first. 2.7 has no asyncio.
+
+TASKS says which ones: `c` (the usual), `python` (asyncio's own without its part in C), `eager` (that
+begin before they are scheduled, from 3.12 on), `uvloop` (the usual on uvloop's loop).
 """
 import json
 import os
@@ -82,7 +85,8 @@ def main(loop):
             "children": [hex(id(task)) for task in made[:2]],
             "waits_for": [hex(id(made[5])), hex(id(made[2]))],
         }
-        every = getattr(asyncio, "all_tasks", None) or asyncio.Task.all_tasks
+        every = getattr(asyncio, "all_tasks", None) or type(made[0]).all_tasks
+        truth["type"] = type(made[0]).__module__ + "." + type(made[0]).__name__
         truth["all"] = sorted(hex(id(task)) for task in every() if not task.done())
         sys.stdout.write("READY " + json.dumps(truth) + "\n")
         sys.stdout.flush()
@@ -102,4 +106,18 @@ def stop():
 watcher = threading.Thread(target=stop)
 watcher.daemon = True
 watcher.start()
-main(asyncio.new_event_loop())
+which = os.environ.get("TASKS", "c")
+if which == "uvloop":
+    import uvloop
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+loop = asyncio.new_event_loop()
+if which == "python":
+    loop.set_task_factory(lambda loop, coroutine, **more:
+                          asyncio.tasks._PyTask(coroutine, loop=loop, **more))
+elif which == "eager":
+    if not hasattr(asyncio, "eager_task_factory"):
+        sys.stdout.write("READY " + json.dumps({"skip": True, "pid": os.getpid()}) + "\n")
+        sys.stdout.flush()
+        stop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+main(loop)

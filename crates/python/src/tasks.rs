@@ -152,16 +152,19 @@ impl<'w, 'm> Reader<'w, 'm> {
             let at = attributes.get(&[name]);
             at.filter(|at| self.world.type_name(*at) != Some("builtins.NoneType"))
         };
-        let state = match &*self.world.text(get("_state"))? {
-            "CANCELLED" => TaskState::Cancelled,
-            "FINISHED" => TaskState::Done,
-            _ => TaskState::Waiting,
+        // In 3.6 it is a future in C all the same, which keeps what a future has.
+        let future = get("_loop").is_none().then(|| self.of_c(addr)).flatten();
+        // Until it is over an instance has none of its own: the class says that it is pending.
+        let state = match self.world.text(get("_state")).as_deref() {
+            Some("CANCELLED") => TaskState::Cancelled,
+            Some("FINISHED") => TaskState::Done,
+            Some(_) | None => TaskState::Waiting,
         };
         Some(Stated {
-            state: Some(state),
+            state: future.as_ref().and_then(|future| future.state).or(Some(state)),
             coroutine: get("_coro"),
             waiter: get("_fut_waiter"),
-            event_loop: get("_loop"),
+            event_loop: get("_loop").or(future.and_then(|future| future.event_loop)),
             name: get("_name"),
         })
     }

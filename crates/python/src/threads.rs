@@ -11,6 +11,7 @@ use memwhy_model::{Addr, AddrRange, Problems, ThreadFacts, ThreadState};
 use memwhy_native::Images;
 use memwhy_target::{Memory, Thread};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
 
 /// Frames of one thread; deeper recursion is cut, and noted.
 const MOST_FRAMES: usize = 10_000;
@@ -116,29 +117,60 @@ impl PythonThreads {
             native.iter().filter_map(|t| Some((t.registers?.thread_pointer()?.0, t.tid))).collect();
         let place: FxHashMap<u32, usize> =
             facts.iter().enumerate().map(|(at, thread)| (thread.tid, at)).collect();
-        let mut loops = FxHashMap::default();
+        let mut loops: FxHashMap<u32, Vec<Loop>> = FxHashMap::default();
+        let stacks = Stackwise::of(native);
         for thread in self.threads {
             let by_number = thread.state.tid.and_then(|tid| inner.get(&tid));
-            let Some(tid) = by_number.or_else(|| storage.get(&thread.state.ident)) else {
-                continue;
-            };
-            let Some(facts) = place.get(tid).and_then(|at| facts.get_mut(*at)) else { continue };
-            // A thread may have a state in several interpreters: the one with frames is it.
+            let recorded = by_number.or_else(|| storage.get(&thread.state.ident)).copied();
+            // Up to 3.12 another interpreter's code runs with the state that the interpreter's
+            // creator left, which says that it is the creator's: then the C stack knows better.
+            let is_main = thread.interpreter == 0;
+            let seen = thread.stack.loops.iter().find_map(|one| stacks.thread_of(one.on_stack?));
+            let Some(tid) = seen.filter(|_| !is_main).or(recorded) else { continue };
+            let Some(facts) = place.get(&tid).and_then(|at| facts.get_mut(*at)) else { continue };
             if facts.is_python && thread.stack.frames.is_empty() {
                 continue;
             }
+            // A thread that runs code of several interpreters: that of the first is around that of
+            // the others. Without C stacks nobody knows who runs the others.
+            if !facts.frames.is_empty() && seen.is_none() {
+                continue;
+            }
+            let named = is_main || !facts.is_python;
             facts.is_python = true;
             facts.interpreter = thread.interpreter;
-            facts.ident = thread.state.ident;
-            facts.holds_gil = thread.state.holds_gil;
-            facts.frames = thread.stack.frames;
-            facts.name = thread.name.unwrap_or(std::mem::take(&mut facts.name));
+            facts.holds_gil |= thread.state.holds_gil;
+            let outer = std::mem::replace(&mut facts.frames, thread.stack.frames);
+            facts.frames.extend(outer);
+            if recorded == Some(tid) {
+                facts.ident = thread.state.ident;
+            }
+            if let Some(name) = thread.name.filter(|_| named && recorded == Some(tid)) {
+                facts.name = name;
+            }
             if thread.collecting {
                 facts.state = ThreadState::Gc;
             }
-            loops.insert(*tid, thread.stack.loops);
+            let own = loops.entry(tid).or_default();
+            let outer = std::mem::replace(own, thread.stack.loops);
+            own.extend(outer);
         }
         loops
+    }
+}
+
+/// Whose C stack an address is on.
+struct Stackwise(BTreeMap<Addr, u32>);
+
+impl Stackwise {
+    fn of(native: &[Thread]) -> Self {
+        let pointer = |thread: &Thread| Some((thread.registers?.stack_pointer()?, thread.tid));
+        Self(native.iter().filter_map(pointer).collect())
+    }
+
+    /// The thread whose stack pointer is the next one below: stacks do not overlap.
+    fn thread_of(&self, at: Addr) -> Option<u32> {
+        self.0.range(..=at).next_back().map(|(_, tid)| *tid)
     }
 }
 

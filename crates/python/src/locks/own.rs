@@ -19,6 +19,9 @@ use memwhy_target::{Memory, MemoryExt};
 const STATIC_PARTS: [(&str, u64); 4] =
     [("gil_cond", 48), ("gil_mutex", 40), ("switch_cond", 48), ("switch_mutex", 40)];
 
+/// Modules that import each other, one inside of the other.
+const DEEPEST_IMPORT: u64 = 1000;
+
 /// Locks that are no objects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OwnLocks {
@@ -75,6 +78,41 @@ impl OwnLocks {
             Some((semaphore, owner.filter(|owner| *owner != u64::MAX && *owner != 0)))
         });
         own
+    }
+
+    /// The lock of all imports, if it is that which who sleeps at `word` wants and no symbol says
+    /// where it is: the interpreter's data has a pointer to it beside how often it is taken, and
+    /// elsewhere who has it. `thread` says which thread an identity is of, `main` the main thread,
+    /// whose identity is there anyway: in `Python/ceval.c` and `Modules/signalmodule.c`.
+    pub(crate) fn unnamed_import(
+        &self,
+        memory: &dyn Memory,
+        word: Addr,
+        thread: &dyn Fn(u64) -> Option<u32>,
+        main: u32,
+    ) -> Option<u64> {
+        let (mut pointed, mut of_main) = (false, Vec::new());
+        let mut others: Vec<u64> = Vec::new();
+        for range in &self.unnamed {
+            let words = memory.words(range.start, range.len() / 8, 8 << 20).unwrap_or_default();
+            let taken = |at: Option<usize>| {
+                at.and_then(|at| words.get(at)).is_some_and(|n| (1..=DEEPEST_IMPORT).contains(n))
+            };
+            for (at, value) in words.iter().enumerate() {
+                pointed |= *value == word.0 && (taken(at.checked_sub(1)) || taken(Some(at + 1)));
+                match thread(*value) {
+                    Some(tid) if tid == main => of_main.push(*value),
+                    Some(_) => others.push(*value),
+                    None => {}
+                }
+            }
+        }
+        let holder = match (&others[..], &of_main[..]) {
+            ([only], _) => Some(*only),
+            ([], [_, _, main, ..]) => Some(*main),
+            (_, _) => None,
+        };
+        holder.filter(|_| pointed)
     }
 
     /// The GIL that who sleeps at `word` wants: where it begins, and who has it.

@@ -96,6 +96,12 @@ impl Table<'_, '_> {
 
     /// The lock that is no object: the interpreter's own, or C code's.
     fn no_object_at(&mut self, word: Addr, certain: bool, own: &OwnLocks) -> Option<(u32, Wants)> {
+        let thread = |ident| self.identities.ident(ident);
+        let main = self.identities.main();
+        if let Some(owner) = own.unnamed_import(self.world.memory, word, &thread, main) {
+            let holder = self.recorded(owner);
+            return Some((self.own_lock(LockKind::ImportLock, word, Some(holder)), Wants::It));
+        }
         if let Some((at, holder)) = own.gil_at(self.world.memory, word) {
             let holder = holder.map(|tid| LockHolder {
                 tid: Some(tid),

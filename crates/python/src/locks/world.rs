@@ -168,13 +168,21 @@ impl Attributes {
 pub(crate) struct Identities {
     by_ident: FxHashMap<u64, u32>,
     by_inner: FxHashMap<u32, u32>,
+    main: u32,
 }
 
 impl Identities {
     pub(crate) fn of(runners: &[Runner]) -> Self {
         let by_ident = runners.iter().filter(|r| r.ident != 0).map(|r| (r.ident, r.tid)).collect();
         let by_inner = runners.iter().map(|r| (r.inner_tid, r.tid)).collect();
-        Self { by_ident, by_inner }
+        // The kernel numbers the main thread first.
+        let main = runners.iter().min_by_key(|runner| runner.inner_tid);
+        Self { by_ident, by_inner, main: main.map_or(0, |runner| runner.tid) }
+    }
+
+    /// The main thread.
+    pub(crate) const fn main(&self) -> u32 {
+        self.main
     }
 
     /// The thread that `threading.get_ident()` calls so.
