@@ -9,10 +9,11 @@ use memwhy_reason::analyses::{Knot, KnotKind, Locks};
 use memwhy_reason::{Ask, Finding, Standing};
 use memwhy_report::Style;
 use memwhy_report::text::LocksShown;
-use memwhy_testkit::{Turn, Workload, ordinary, script};
+use memwhy_testkit::{Turn, Workload, interpreters, script};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ fn library() -> Option<&'static Path> {
     let built = BUILT.get_or_init(|| {
         let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libmutexes.so");
         let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&to);
+        // Without the machine's own C library: interpreters may run on an older one.
+        cc.args(["-shared", "-fPIC", "-O1", "-nostdlib", "-o"]).arg(&to);
         let done = cc.arg(script("c/mutexes.c")).status().is_ok_and(|status| status.success());
         assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no C compiler");
         if !done {
@@ -45,7 +47,7 @@ struct Seen {
 /// Looks until what the scenario says is so: what was started last may not be asleep yet, on a
 /// machine that is busy with others.
 fn check(scenario: &str, holds: fn(&Seen) -> Result<(), String>) {
-    for python in ordinary() {
+    for python in interpreters() {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = format!("{scenario} on {}", python.label);
         let needs_library = matches!(scenario, "mutex" | "mutex_and_gil" | "rwlock");
@@ -286,7 +288,7 @@ fn a_lock_on_a_file_is_held_by_another_process() {
 
 #[test]
 fn healthy_pools_have_no_deadlock() {
-    for python in ordinary() {
+    for python in interpreters() {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = &python.label;
         let workload = Workload::start(&python.path, &script("pools.py"), &[]);
@@ -307,4 +309,46 @@ fn healthy_pools_have_no_deadlock() {
             );
         }
     }
+}
+
+/// What of `scripts/healthy-programs` waits most: threads of a server, processes of a worker.
+const SERVERS: [&str; 6] = [
+    "gunicorn-django",
+    "uvicorn-fastapi",
+    "celery",
+    "celery-threads",
+    "multiprocessing-pool",
+    "thread-pool",
+];
+
+#[test]
+fn servers_and_workers_that_are_well_have_no_deadlock() {
+    let mut command = Command::new(script("..").join("scripts/healthy-programs"));
+    command.args(SERVERS).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut programs = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut next = programs.stdin.take().expect("a pipe");
+    let lines = BufReader::new(programs.stdout.take().expect("a pipe")).lines();
+    let mut seen = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        let mut words = line.split_ascii_whitespace();
+        let name = words.next().unwrap_or_default().to_owned();
+        for pid in words.filter_map(|word| word.parse().ok()) {
+            let case = memwhy::capture(pid, &Options::default())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = Ask::new(&case).get::<Locks>().knots.clone();
+            let screen = memwhy_report::text::locks(&case, LocksShown::Busy, Style::default());
+            eprintln!("{name}\n{screen}");
+            assert!(found.is_empty(), "{name}: {found:?}\n{screen}");
+        }
+        seen.push(name);
+        writeln!(next).expect("it listens");
+    }
+    drop(next);
+    let well = programs.wait().is_ok_and(|status| status.success());
+    assert!(well || std::env::var("CI").as_deref() != Ok("true"), "only {seen:?}");
+    if !well {
+        eprintln!("SKIPPED: scripts/healthy-programs cannot run them all, only {seen:?}");
+        return;
+    }
+    assert_eq!(seen, SERVERS);
 }

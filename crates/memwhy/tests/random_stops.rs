@@ -4,11 +4,14 @@
 //! at random moments; each frame must be on a line that its own variable allows, called from where
 //! it can be called, and the line must be what the interpreter's own tables say of that instruction.
 //!
+//! `workloads/parked.py` can be asked to hold its threads wherever they are and to tell all their
+//! frames and variables, which must be those that are seen from outside.
+//!
 //! `MEMWHY_STOPS=1000` makes so many stops of each interpreter, for the long form.
 
 use memwhy::model::{Case, Frame, LocalKind, ThreadFacts};
 use memwhy::{NativeDetail, Options};
-use memwhy_testkit::{Interpreter, Workload, ordinary, script};
+use memwhy_testkit::{Interpreter, Workload, interpreters, script};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -189,7 +192,70 @@ fn marked(python: &Interpreter) {
 
 #[test]
 fn no_line_is_wrong_wherever_a_thread_is_stopped() {
-    for python in ordinary() {
+    for python in interpreters() {
         marked(python);
+    }
+}
+
+/// Compares every frame of a parked thread with the interpreter's own account, and every variable;
+/// returns how many of both there were.
+fn compare_frames(label: &str, thread: &ThreadFacts, told: &Value) -> (usize, usize) {
+    let told = told.as_array().expect("frames");
+    let said: Vec<(&str, &str, Option<u64>)> = told
+        .iter()
+        .map(|one| {
+            (one[0].as_str().expect("a name"), one[1].as_str().expect("a file"), one[2].as_u64())
+        })
+        .collect();
+    let seen: Vec<(&str, &str, Option<u64>)> = thread
+        .frames
+        .iter()
+        .map(|frame| (frame.function.as_str(), frame.file.as_str(), frame.line.map(u64::from)))
+        .collect();
+    assert_eq!(seen, said, "{label}");
+    let mut variables = 0;
+    for (frame, one) in thread.frames.iter().zip(told) {
+        let Some(known) = one[3].as_object() else { continue };
+        let seen: BTreeSet<&str> = frame.locals.iter().map(|local| local.name.as_str()).collect();
+        let known_names: BTreeSet<&str> = known.keys().map(String::as_str).collect();
+        assert_eq!(seen, known_names, "{label}: {frame:#?}");
+        for local in &frame.locals {
+            let truth = &known[&local.name];
+            if let Some(repr) = truth[1].as_str().filter(|repr| repr.chars().count() < 100) {
+                assert_eq!(local.preview.as_deref(), Some(repr), "{label}: {local:?} {frame:#?}");
+            } else {
+                assert_eq!(truth[0], local.value.to_string(), "{label}: {local:?} {frame:#?}");
+            }
+            variables += 1;
+        }
+    }
+    (told.len(), variables)
+}
+
+fn parked(python: &Interpreter) {
+    let label = &python.label;
+    let mut workload = Workload::start(&python.path, &script("parked.py"), &[]);
+    let (mut frames, mut variables) = (0, 0);
+    for _ in 0..stops() {
+        let told = workload.command("park");
+        let case = look(workload.pid());
+        assert!(case.problems.is_empty(), "{label}: {:?}", case.problems);
+        for (name, told) in told.as_object().expect("threads") {
+            let thread = case.threads.iter().find(|thread| thread.name == *name);
+            let thread = thread.unwrap_or_else(|| panic!("{label}: no thread {name}"));
+            let (more, values) = compare_frames(&format!("{label}: {name}"), thread, told);
+            (frames, variables) = (frames + more, variables + values);
+        }
+        workload.command("go");
+    }
+    let stops = stops();
+    assert!(variables > stops * 20, "{label}: only {variables} variables");
+    eprintln!("{label}: {stops} stops, {frames} frames, {variables} variables");
+}
+
+#[test]
+fn every_variable_of_a_thread_that_is_parked_anywhere_has_the_value_it_has() {
+    for python in interpreters() {
+        parked(python);
     }
 }
