@@ -19,6 +19,9 @@ except ImportError:
     sys.stdin.read()
     os._exit(0)
 
+which = os.environ.get("TASKS", "c")
+
+
 def chain(task):
     """Functions and lines, the innermost first."""
     at, frames = task.get_coro() if hasattr(task, "get_coro") else task._coro, []
@@ -85,7 +88,10 @@ def main(loop):
             "children": [hex(id(task)) for task in made[:2]],
             "waits_for": [hex(id(made[5])), hex(id(made[2]))],
         }
+        # From 3.14 on those in C are on lists of their own, and `all_tasks` knows only them.
         every = getattr(asyncio, "all_tasks", None) or type(made[0]).all_tasks
+        if which == "python":
+            every = getattr(asyncio.tasks, "_py_all_tasks", every)
         truth["type"] = type(made[0]).__module__ + "." + type(made[0]).__name__
         truth["all"] = sorted(hex(id(task)) for task in every() if not task.done())
         sys.stdout.write("READY " + json.dumps(truth) + "\n")
@@ -106,7 +112,6 @@ def stop():
 watcher = threading.Thread(target=stop)
 watcher.daemon = True
 watcher.start()
-which = os.environ.get("TASKS", "c")
 if which == "uvloop":
     import uvloop
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -124,9 +124,19 @@ impl Source<'_> {
     ) -> NativeStack {
         let mut calls = Vec::new();
         let mut named = Vec::new();
-        for call in &found.calls {
+        for (at, call) in found.calls.iter().enumerate() {
             let function = symbols.function(call.inside).map(|(name, at)| (name.to_owned(), at));
-            let is_loop = function.as_ref().is_some_and(|(name, _)| plain(name) == loop_name);
+            let is_loop = match &function {
+                Some((name, _)) => plain(name) == loop_name,
+                // The rarely used part of it, which compilers put elsewhere and stripped files do
+                // not name; but whoever called it has called it by its beginning.
+                None => found
+                    .calls
+                    .get(at + 1)
+                    .and_then(|caller| self.called(caller.address))
+                    .and_then(|begin| symbols.function(begin))
+                    .is_some_and(|(name, inside)| inside == 0 && name == loop_name),
+            };
             calls.push(merge::Call { frame: call.frame, is_loop });
             named.push(function);
         }
@@ -152,6 +162,13 @@ impl Source<'_> {
             frames.push(frame);
         }
         NativeStack { frames, ended: found.ended }
+    }
+
+    /// The function that the call before `return_to` is of: `call rel32`.
+    fn called(&self, return_to: Addr) -> Option<Addr> {
+        let [opcode, near @ ..] = self.view.array::<5>(return_to.before(5)).ok()?;
+        let near = i64::from(i32::from_le_bytes(near));
+        (opcode == 0xe8).then(|| Addr(return_to.0.wrapping_add_signed(near)))
     }
 
     /// What the interpreter's loop is called. What 2.7 calls so is a mere entry where there is the

@@ -17,7 +17,9 @@ fn find<'c>(case: &'c Case, address: &Value, label: &str) -> &'c TaskFacts {
 fn tasks_are_those_that_asyncio_has_down_to_the_line() {
     // asyncio is of 3.4 and later.
     for python in interpreters().iter().filter(|python| python.version >= (3, 6, 0)) {
-        for which in ["c", "python", "eager"] {
+        // A build with `Py_DEBUG` has the same asyncio.
+        let kinds = if python.label.ends_with('d') { 1 } else { 3 };
+        for which in ["c", "python", "eager"].into_iter().take(kinds) {
             check(&python.path, &format!("{which} tasks of {}", python.label), which);
         }
     }

@@ -101,8 +101,10 @@ impl<'w, 'm> Reader<'w, 'm> {
         if class == Class::Greenlet {
             return self.greenlet(addr);
         }
-        let stated = if class == Class::Task { self.of_c(addr) } else { self.of_python(addr) };
-        let stated = stated.unwrap_or_default();
+        let stated = match class {
+            Class::Task => self.of_c(addr).unwrap_or_default(),
+            _ => self.of_python(addr),
+        };
         let (frames, running) = match stated.coroutine {
             Some(coroutine) => self.chain(coroutine),
             None => (Vec::new(), false),
@@ -146,7 +148,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         })
     }
 
-    fn of_python(&self, addr: Addr) -> Option<Stated> {
+    fn of_python(&self, addr: Addr) -> Stated {
         let attributes = self.world.attributes(addr);
         let get = |name: &str| {
             let at = attributes.get(&[name]);
@@ -160,13 +162,13 @@ impl<'w, 'm> Reader<'w, 'm> {
             Some("FINISHED") => TaskState::Done,
             Some(_) | None => TaskState::Waiting,
         };
-        Some(Stated {
+        Stated {
             state: future.as_ref().and_then(|future| future.state).or(Some(state)),
             coroutine: get("_coro"),
             waiter: get("_fut_waiter"),
             event_loop: get("_loop").or(future.and_then(|future| future.event_loop)),
             name: get("_name"),
-        })
+        }
     }
 
     /// A name that nobody asked for is still a number.
@@ -279,7 +281,10 @@ impl<'w, 'm> Reader<'w, 'm> {
 
     fn is_over(&self, place: u32) -> bool {
         let addr = self.places.iter().find(|(_, at)| **at == place).map(|(addr, _)| *addr);
-        let stated = addr.and_then(|addr| self.of_c(addr).or_else(|| self.of_python(addr)));
+        let stated = addr.map(|addr| match self.world.attributes(addr).get(&["_coro"]) {
+            Some(_) => self.of_python(addr),
+            None => self.of_c(addr).unwrap_or_default(),
+        });
         stated.and_then(|stated| stated.state).is_some_and(TaskState::is_over)
     }
 
