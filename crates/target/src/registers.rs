@@ -194,7 +194,8 @@ impl Registers {
     #[must_use]
     pub fn interrupted(&self) -> [u64; WORDS] {
         let mut words = self.words;
-        if let (Some(result @ None), Some(_)) = (words.get_mut(Register::Rax as usize), self.call()) {
+        if let (Some(result @ None), Some(_)) = (words.get_mut(Register::Rax as usize), self.call())
+        {
             *result = Some(INTERRUPTED[0].cast_unsigned());
         }
         words.map(Option::unwrap_or_default)
