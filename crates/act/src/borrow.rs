@@ -142,6 +142,9 @@ pub(crate) fn borrow(
     let begun = Instant::now();
     let mut unheard = Problems::default();
     let freeze = Freeze::stop(&subject.process, PATIENCE, Asleep::Stopped, &mut unheard)?;
+    if let Some(why) = subject.malloc_is_locked() {
+        return Err(Refusal::NoThread(vec![why]));
+    }
     let maps = subject.process.maps()?;
     let holders = (shunned.holders)();
     let mut reasons = Vec::new();

@@ -4,6 +4,7 @@ use crate::Refusal;
 use crate::gadgets::Gadgets;
 use memwhy_model::{Addr, Problems};
 use memwhy_native::Images;
+use memwhy_native::alloc::glibc::{self, ArenaLocks};
 use memwhy_python::find::{self, Interpreter};
 use memwhy_target::live::freeze::Freeze;
 use memwhy_target::live::pages;
@@ -20,6 +21,8 @@ pub(crate) struct Subject {
     pub(crate) images: Images,
     /// Pieces of code in it, if it has them.
     gadgets: Option<Gadgets>,
+    /// Where the locks of glibc's malloc are, if it is there.
+    malloc: Option<ArenaLocks>,
 }
 
 /// Its interpreter, and the three functions that run code in it.
@@ -50,7 +53,17 @@ impl Subject {
         let view = View::live(process.clone(), maps, pages);
         let images = Images::of(&view);
         let gadgets = Gadgets::find(&view);
-        Ok(Self { process, view, images, gadgets })
+        let malloc = glibc::libc(&images).and_then(|libc| ArenaLocks::find(&view, libc));
+        Ok(Self { process, view, images, gadgets, malloc })
+    }
+
+    /// Why malloc may not be called now; of use while the process stands still.
+    ///
+    /// A call would only wait for a thread that is inside of malloc. But one that is gone, or stands
+    /// there for good, would keep the borrowed thread too.
+    pub(crate) fn malloc_is_locked(&self) -> Option<String> {
+        let arena = *self.malloc?.held(&self.now()).first()?;
+        Some(format!("malloc's arena at {arena} is locked"))
     }
 
     /// Pieces of code in it, without which no thread can be borrowed.

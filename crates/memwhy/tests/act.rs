@@ -9,6 +9,7 @@ use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -469,6 +470,34 @@ fn a_trim_returns_what_was_predicted_and_the_thread_goes_on_waiting() {
         assert!(off < 4 << 20, "{}: predicted {predicted}, returned {returned}", python.label);
         assert_eq!(json.get("finished"), Some(&Value::Bool(true)), "{}", python.label);
         assert!(target.command("ping").get("beats").is_some());
+    }
+}
+
+/// A lock that nobody will let go of, as after a fork at the wrong moment: whoever is borrowed for a
+/// call of malloc would not come back.
+#[test]
+fn a_lock_of_malloc_that_somebody_has_is_waited_for_and_then_told() {
+    for python in require(&["2.7", "3.11.7", "debian-3.14"]) {
+        let mut target = start(python, "waiting.py");
+        let pid = target.pid().to_string();
+        let heap = json(&["malloc", &pid, "--json"]);
+        let arenas = heap.pointer("/malloc/glibc/arenas").and_then(Value::as_array);
+        let main = arenas.and_then(|arenas| arenas.iter().find(|arena| arena["main"] == true));
+        let address = main.and_then(|arena| arena["address"].as_str()).unwrap_or_default();
+        let at = u64::from_str_radix(address.trim_start_matches("0x"), 16);
+        let at = at.unwrap_or_else(|error| panic!("{error} in {heap}"));
+        let memory = std::fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/mem"));
+        let memory = memory.unwrap_or_else(|error| panic!("{error}"));
+        let lock = |held: u32| memory.write_all_at(&held.to_le_bytes(), at);
+        lock(1).unwrap_or_else(|error| panic!("{error}"));
+        let output = run(&["trim", &pid, "--allow-write", "-q", "--timeout", "1s"]);
+        lock(0).unwrap_or_else(|error| panic!("{error}"));
+        let told = on_stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{}: {told}", python.label);
+        let expected = format!("malloc's arena at {address} is locked");
+        assert!(told.contains(&expected), "{}: {told}", python.label);
+        assert!(target.command("ping").get("beats").is_some(), "{}", python.label);
+        json(&["trim", &pid, "--allow-write", "-q", "--json"]);
     }
 }
 

@@ -14,12 +14,14 @@ pub mod arena;
 pub mod chunk;
 pub mod find;
 pub mod layout;
+mod locks;
 mod mmapped;
 mod tcache;
 mod trim;
 
 pub use arena::Region;
 pub use chunk::{Chunk, State};
+pub use locks::ArenaLocks;
 
 use crate::image::{Image, Images};
 use find::Found;
