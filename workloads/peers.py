@@ -1,7 +1,8 @@
 """What guppy and objgraph say of this very heap, beside which memwhy is put.
 
 Both run in a forked copy, which has the heap of this process and what they add themselves; this
-process has never imported them. Needs an interpreter with guppy3 and objgraph: scripts/guppy-venv.
+process has never imported them. PEERS in the environment is the folder that has them, where the
+interpreter has not; where guppy3 does not run, objgraph alone is asked.
 """
 from __future__ import print_function
 
@@ -23,6 +24,9 @@ class Session(object):
     __slots__ = ("body",)
 
 
+if "PEERS" in os.environ:
+    sys.path.append(os.environ["PEERS"])
+
 LAST = {"body": [Payload(PAYLOAD) for _ in range(3)], "other": {}}
 STORE = [Session() for _ in range(500)]
 for session in STORE:
@@ -31,8 +35,30 @@ QUEUE = collections.deque(Payload(PAYLOAD) for _ in range(200))
 HIDDEN = Payload(PAYLOAD)
 
 
+def found_by_objgraph():
+    """Chains from modules, as addresses: of containers, of what is in them, of code and classes."""
+    import objgraph
+
+    # Only what the collector tracks has referrers that it can tell.
+    samples = [LAST, LAST["body"], STORE, STORE[7], QUEUE, Payload, Session, in_a_copy, json.loads,
+               _protocol.Heart]
+    chains = []
+    for sample in samples:
+        chain = objgraph.find_backref_chain(sample, objgraph.is_proper_module)
+        chains.append([id(step) for step in chain])
+        del chain
+    return {
+        "chains": chains,
+        "objgraph": {name: objgraph.count(name) for name in ("Session", "deque")},
+    }
+
+
 def peers():
-    import guppy
+    answer = found_by_objgraph()
+    try:
+        import guppy
+    except ImportError:
+        return answer
     import objgraph
 
     hpy = guppy.hpy()
@@ -49,16 +75,15 @@ def peers():
         kinds[cls.__name__] = [part.count, part.size]
     wanted = LAST["body"][1]
     chain = objgraph.find_backref_chain(LAST["body"], objgraph.is_proper_module)
-    return {
+    return dict(answer, **{
         "guppy": kinds,
         "domisize": domisize,
         "shpaths": str(hpy.iso(wanted).shpaths),
         "byrcs": str((heap & Payload).byrcs),
-        "objgraph": {name: objgraph.count(name) for name in ("Session", "deque")},
         "most_common": dict(objgraph.most_common_types(limit=40)),
         "chain": [type(step).__name__ for step in chain],
         "refs": sorted(type(one).__name__ for one in objgraph.at(id(LAST)).values()),
-    }
+    })
 
 
 def in_a_copy(answer):

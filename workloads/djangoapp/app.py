@@ -1,10 +1,11 @@
-"""A Django site in one file, with a page that needs much memory and a page that keeps some.
+"""A Django site in one file, with a page that needs much memory and pages that keep some.
 
     gunicorn app:application -w 2 -k gthread --threads 8 -b 127.0.0.1:8000
 
-/       says that it is there
-/page   builds a page of 12 MB out of many rows, and frees it all but the last row
-/leak   the same, and remembers every visit in a list that nobody empties
+/             says that it is there
+/page         builds a page of 12 MB out of many rows, and frees it all but the last row
+/leak         the same, and remembers every visit in a list that nobody empties
+/leak/NAME    one of the ways in leaks.py
 """
 import threading
 
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
+
+import leaks
 
 settings.configure(
     DEBUG=False,
@@ -44,5 +47,11 @@ def leak(request):
     return page(request)
 
 
-urlpatterns = [path("", home), path("page", page), path("leak", leak)]
+def leak_by(request, name):
+    return HttpResponse("%s\n" % leaks.LEAKS[name](request))
+
+
+urlpatterns = [
+    path("", home), path("page", page), path("leak", leak), path("leak/<name>", leak_by),
+]
 application = get_wsgi_application()

@@ -18,6 +18,7 @@ use memwhy_store::ReadError;
 use memwhy_target::core_file::write::{Existing, WriteError, Written};
 use memwhy_target::live::capture::{Clock, LOOK};
 use memwhy_target::live::pages;
+use memwhy_target::progress::{self, Step};
 use memwhy_target::{Access, Capture, CoreFiles, OpenError, Process, Thread, View};
 use std::path::Path;
 use std::sync::Arc;
@@ -143,6 +144,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let images = Images::of(view);
     timings.push(clock.lap("images"));
     let stranger = other::detect(&images);
+    progress::begin(Step::Malloc, 0);
     let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
     timings.push(clock.lap("malloc"));
 
@@ -157,6 +159,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
+    progress::begin(Step::Settling, 0);
     let mut claims = Partition::default();
     claim_stacks(view, &native, &mut claims);
     if let Some(malloc) = &mut malloc {
@@ -204,6 +207,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
         (case.locks, case.tasks) = python.join_locks(&mut threads);
         python.fill(Arc::clone(&kept), &mut case);
     }
+    progress::begin(Step::Nothing, 0);
     if let Some(why) = kept.spoiled() {
         problems.note(ProblemKind::CoreIncomplete, || why);
     }

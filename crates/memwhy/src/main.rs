@@ -5,6 +5,7 @@ use memwhy::commands::{Cli, EXIT_BUG};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memwhy_target::sys::resources::return_large_blocks();
     let cli = Cli::from_arguments(std::env::args_os());
     // The only place where a panic of ours is caught: the target has been let go by then (a drop
     // during unwinding does it), and the user gets a sentence instead of a backtrace.

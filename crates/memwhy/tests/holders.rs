@@ -9,9 +9,10 @@ use memwhy::{Options, Verdict};
 use memwhy_reason::Ask;
 use memwhy_reason::holders::{Known, KnownHolders};
 use memwhy_report::Style;
-use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, require, script};
 use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 
 /// Runs every workload on every interpreter.
 const ALL: &str = "MEMWHY_ALL_HOLDERS";
@@ -86,16 +87,16 @@ fn check(label: &str, whole: bool, offset: usize) {
         for (at, planted) in PLANTED.iter().enumerate() {
             let runs = planted.from <= version && version < planted.until;
             if runs && (all || at % EVERY == offset % EVERY) {
-                look(python, planted.name, &mut wrong);
+                look(python, planted.name, &[], &mut wrong);
             }
         }
         assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
     }
 }
 
-fn look(python: &Interpreter, name: &str, wrong: &mut Wrong) {
+fn look(python: &Interpreter, name: &str, env: &[(&str, &str)], wrong: &mut Wrong) {
     let label = format!("{name} on {}", python.label);
-    let workload = Workload::start(&python.path, &script(&format!("{name}.py")), &[]);
+    let workload = Workload::start(&python.path, &script(&format!("{name}.py")), env);
     let case = memwhy::capture(workload.pid(), &Options::default())
         .unwrap_or_else(|error| panic!("{label}: {error}"));
     let verdict = memwhy::explain(&case);
@@ -164,6 +165,50 @@ fn counts_agree(case: &Case, judged: Option<&str>, objects: u64, told: &str, wro
 }
 
 #[test]
+fn small_views_of_large_arrays_are_named() {
+    let venv = script("..").join("scripts/parquet-venv");
+    let made = Command::new(venv).output().expect("it runs");
+    if !made.status.success() {
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+        eprintln!("SKIPPED: NumPy cannot be had: {why}");
+        return;
+    }
+    let folder = String::from_utf8(made.stdout).expect("a path");
+    let path = Path::new(folder.trim()).join("bin/python");
+    let python = Interpreter::at(&path).expect("a Python");
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let mut wrong = Wrong::default();
+    look(&python, "numpy_views", &[], &mut wrong);
+    assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
+}
+
+/// What does not say to the collector what it holds: an extension that was compiled for this.
+#[test]
+fn cycles_through_c_that_tells_the_collector_nothing_are_named() {
+    for python in require(&["3.8.18", "3.11.7", "3.13.0"]) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let asked = "import sysconfig; print(sysconfig.get_paths()['include'])";
+        let include = Command::new(&python.path).args(["-c", asked]).output().expect("it runs");
+        let include = String::from_utf8(include.stdout).expect("a path");
+        let name = format!("untraversed-{}", python.label);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-I", include.trim(), "-o"])
+            .arg(folder.join("untraversed.so"))
+            .arg(script("c/untraversed.c"))
+            .output()
+            .expect("scripts/setup installs a compiler");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let mut wrong = Wrong::default();
+        let folder = folder.display().to_string();
+        look(python, "untraversed", &[("MODULES", &folder)], &mut wrong);
+        assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
+    }
+}
+
+#[test]
 fn culprits_are_named_on_2_7() {
     check("2.7.18", true, 0);
 }
@@ -194,5 +239,13 @@ fn culprits_are_named_on_all_others() {
     ];
     for (offset, label) in others.into_iter().enumerate() {
         check(label, false, offset);
+    }
+    // The builds that share all but their layouts with one of these.
+    if std::env::var_os(ALL).is_some() {
+        let whole = ["2.7.18", "3.8.18", "3.12.1"];
+        let rest = BUILDS.iter().filter(|build| ![&whole[..], &others[..]].concat().contains(build));
+        for label in rest {
+            check(label, true, 0);
+        }
     }
 }

@@ -311,7 +311,7 @@ fn healthy_pools_have_no_deadlock() {
     }
 }
 
-/// What of `scripts/healthy-programs` waits most: threads of a server, processes of a worker.
+/// What of `scripts/programs` waits most: threads of a server, processes of a worker.
 const SERVERS: [&str; 6] = [
     "gunicorn-django",
     "uvicorn-fastapi",
@@ -323,7 +323,7 @@ const SERVERS: [&str; 6] = [
 
 #[test]
 fn servers_and_workers_that_are_well_have_no_deadlock() {
-    let mut command = Command::new(script("..").join("scripts/healthy-programs"));
+    let mut command = Command::new(script("..").join("scripts/programs"));
     command.args(SERVERS).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut programs = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut next = programs.stdin.take().expect("a pipe");
@@ -347,7 +347,7 @@ fn servers_and_workers_that_are_well_have_no_deadlock() {
     let well = programs.wait().is_ok_and(|status| status.success());
     assert!(well || std::env::var("CI").as_deref() != Ok("true"), "only {seen:?}");
     if !well {
-        eprintln!("SKIPPED: scripts/healthy-programs cannot run them all, only {seen:?}");
+        eprintln!("SKIPPED: scripts/programs cannot run them all, only {seen:?}");
         return;
     }
     assert_eq!(seen, SERVERS);

@@ -4,29 +4,97 @@
 //! those of docs/from-guppy-and-objgraph.md.
 
 use memwhy::Options;
+use memwhy::model::{Addr, Case, ObjectId, RootKind};
 use memwhy_reason::analyses::{By, RetainedSizes};
 use memwhy_reason::{Ask, GroupBy, Groups, Meant, Paths, Selection, meant};
-use memwhy_testkit::{Turn, Workload, script};
-use std::path::Path;
+use memwhy_testkit::{Turn, Workload, require, script};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Runs all interpreters that guppy3 and objgraph can be had for; in CI it is some.
+const ALL: &str = "MEMWHY_ALL_PEERS";
+
+/// A folder made by `scripts/guppy-venv`; none where it cannot be.
+fn venv(of: Option<&Path>) -> Option<PathBuf> {
+    let mut command = Command::new(script("..").join("scripts/guppy-venv"));
+    let made = command.args(of).output().expect("it runs");
+    if !made.status.success() {
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+        eprintln!("SKIPPED: scripts/guppy-venv: {why}");
+        return None;
+    }
+    Some(PathBuf::from(String::from_utf8(made.stdout).expect("a path").trim()))
+}
 
 #[test]
 fn guppy_and_objgraph_see_inside_what_is_seen_from_outside() {
-    let scripts = script("..").join("scripts");
-    let made = Command::new(scripts.join("guppy-venv")).output();
-    let made = made.ok().filter(|output| output.status.success());
-    let Some(made) = made else {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "guppy-venv cannot be made");
-        eprintln!("SKIPPED: scripts/guppy-venv cannot be made");
-        return;
+    let Some(own) = venv(None) else { return };
+    both_are_compared(&own.join("bin/python"));
+    let all = std::env::var_os(ALL).is_some();
+    let more: &[&str] =
+        if all { &["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"] } else { &["3.8", "3.13.0"] };
+    for python in require(more) {
+        let Some(venv) = venv(Some(&python.path)) else { return };
+        both_are_compared(&venv.join("bin/python"));
+    }
+}
+
+/// It is of Python alone, and runs wherever its file is.
+#[test]
+fn every_step_of_a_chain_of_objgraph_is_a_reference() {
+    let Some(own) = venv(None) else { return };
+    let asked = "import objgraph, os; print(os.path.dirname(objgraph.__file__))";
+    let asked = Command::new(own.join("bin/python")).args(["-c", asked]).output();
+    let folder = String::from_utf8(asked.expect("it runs").stdout).expect("a path");
+    let all = std::env::var_os(ALL).is_some();
+    let pythons: &[&str] = if all {
+        &["3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "debian-3.14", "debian-3.15"]
+    } else {
+        &["3.7", "3.10", "3.12", "debian-3.15"]
     };
-    let venv = String::from_utf8(made.stdout).expect("a path");
-    let python = Path::new(venv.trim()).join("bin/python");
+    for python in require(pythons) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let env = [("PEERS", folder.trim())];
+        let workload = Workload::start(&python.path, &script("peers.py"), &env);
+        let case = memwhy::capture(workload.pid(), &Options::default()).expect("a process");
+        chains_are_paths(&python.label, &case, &workload.ready()["peers"]);
+    }
+}
+
+/// Where objgraph finds a way from a module memwhy has one too, and each of objgraph's steps.
+fn chains_are_paths(label: &str, case: &Case, peers: &Value) {
+    let ask = Ask::new(case);
+    let heap = case.heap.as_ref().expect("a heap");
+    let paths = Paths::new(&ask);
+    let chains = peers["chains"].as_array().expect("chains");
+    assert!(chains.len() > 8, "{label}");
+    for chain in chains {
+        let chain = chain.as_array().expect("a chain").iter();
+        let steps: Vec<Addr> = chain.map(|step| Addr(step.as_u64().expect("an address"))).collect();
+        assert!(steps.len() > 1, "{label}: objgraph finds no module that leads to {steps:?}");
+        let find = |at: &Addr| heap.find(*at).unwrap_or_else(|| panic!("{label}: nothing at {at}"));
+        let steps: Vec<ObjectId> = steps.iter().map(find).collect();
+        for pair in steps.windows(2) {
+            let leads = heap.references(pair[0]).contains(&pair[1]);
+            let (from, to) = (heap.addr(pair[0]), heap.addr(pair[1]));
+            let name = |id| heap.type_row(heap.type_of(id)).map_or("?", |row| row.name.as_str());
+            assert!(leads, "{label}: {} {from} -> {} {to}", name(pair[0]), name(pair[1]));
+        }
+        let last = *steps.last().expect("an object");
+        let path = paths.to(last).unwrap_or_else(|| panic!("{label}: no path to {last:?}"));
+        assert_eq!(path.root, Some(RootKind::Modules), "{label}: {}", path.text);
+    }
+}
+
+fn both_are_compared(python: &Path) {
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let workload = Workload::start(&python, &script("peers.py"), &[]);
+    let workload = Workload::start(python, &script("peers.py"), &[]);
     let case = memwhy::capture(workload.pid(), &Options::default()).expect("a process");
     let (ask, ready) = (Ask::new(&case), workload.ready());
     let peers = &ready["peers"];
+    chains_are_paths(&python.display().to_string(), &case, peers);
     let payload = ready["payload"].as_u64().expect("a size");
 
     let groups = |selection: &Selection| Groups::of(&ask, selection, By::Count).expect("groups");

@@ -21,6 +21,7 @@ use memwhy_model::{
 };
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::{Mimalloc, Page};
+use memwhy_target::progress::{self, Step};
 use memwhy_target::{Fault, MAX_READ, Memory, MemoryExt, View};
 use rustc_hash::FxHashMap;
 
@@ -95,6 +96,8 @@ pub fn walk(
         debug: false,
         number_blocks: numbers::Blocks::default(),
     };
+    let parts = places.pymalloc.pools.len() + places.mimalloc.map_or(0, |found| found.pages.len());
+    progress::begin(Step::Finding, parts as u64);
     finder.pools(places.pymalloc, problems);
     match (places.mimalloc, places.malloc) {
         // Where objects are in mimalloc, all of them are, whatever their size.
@@ -164,6 +167,7 @@ impl Finder<'_> {
         let size = usize::try_from(self.layouts.pymalloc.pool_size).unwrap_or(0);
         let mut bytes = vec![0; size];
         for pool in &pymalloc.pools {
+            progress::add(1);
             if read_pool(self.memory, self.layouts, pool.base, &mut bytes).is_err() {
                 problems.note(ProblemKind::UnreadablePointer, || format!("pool {}", pool.base));
                 self.heap.incomplete();
@@ -193,6 +197,7 @@ impl Finder<'_> {
             self.heap.incomplete();
         }
         for page in &mimalloc.pages {
+            progress::add(1);
             // The heap tells what its blocks are for, where each has its own.
             let raw = self.layouts.build.free_threaded && page.tag == MEMORY_HEAP;
             if raw {
@@ -454,7 +459,9 @@ impl Reader<'_> {
         let mut references = Vec::new();
         let mut buffers = Vec::new();
         let mut kept = self.kept(heap.graph());
+        progress::begin(Step::Reading, heap.graph().len() as u64);
         for id in heap.graph().ids() {
+            progress::add(1);
             references.clear();
             buffers.clear();
             let graph = heap.graph();

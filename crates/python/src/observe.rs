@@ -18,6 +18,7 @@ use memwhy_model::{
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::Mimalloc;
+use memwhy_target::progress::{self, Step};
 use memwhy_target::{Memory, Thread, View};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -130,6 +131,7 @@ impl Python {
             threads: native,
             thread_names: &names,
         };
+        progress::begin(Step::Keeping, 0);
         roots::collect(&sources, &mut builder);
         let by_c = |root: &memwhy_model::Root| !root.kind.certain();
         let searched = builder.is_complete() && builder.graph().roots().iter().any(by_c);

@@ -20,6 +20,7 @@ pub mod core_file;
 pub mod live;
 pub mod memory;
 pub mod open;
+pub mod progress;
 pub mod registers;
 pub mod sys;
 

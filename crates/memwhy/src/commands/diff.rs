@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::output::{Out, done};
 use super::target::{Place, Target};
 use clap::Args;
+use memwhy_reason::Hold;
 
 /// See the [module](self).
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub(super) struct Diff {
     /// How many types to list
     #[arg(long, value_name = "N", default_value_t = 15)]
     top: usize,
+    /// Compare names by what they alone keep, not by what is reachable from them
+    #[arg(long)]
+    retained: bool,
 }
 
 impl Diff {
@@ -26,11 +30,12 @@ impl Diff {
         }
         let (after, failure) = self.after.observe()?;
         out.redirect(&self.after);
+        let held = if self.retained { Hold::Retains } else { Hold::Reaches };
         if self.after.json {
-            out.json(&memwhy_report::json::diff(&before, &after));
+            out.json(&memwhy_report::json::diff(&before, &after, held));
         } else {
             let style = self.after.style();
-            out.text(&memwhy_report::text::diff(&before, &after, self.top, style));
+            out.text(&memwhy_report::text::diff(&before, &after, self.top, held, style));
         }
         done(out, failure)
     }

@@ -18,6 +18,7 @@ mod maps;
 mod object;
 mod output;
 mod paths;
+mod progress;
 mod ps;
 mod refs;
 mod shell;
@@ -153,8 +154,9 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         let mut out = Out::new();
-        let result = self.command.run(&mut out);
+        let result = progress::beside(|| self.command.run(&mut out));
         let result = result.and_then(|status| out.flush().map(|()| status));
+        target::tell_what_was_used();
         match result {
             Ok(status) => status,
             Err(failure) => failure.report(),

@@ -2,13 +2,16 @@
 
 use super::failure::Failure;
 use super::output::ColorChoice;
+use super::progress;
 use crate::{CoreFiles, NativeDetail, OpenError, Options, Values};
 use clap::{Args, ValueEnum};
 use memwhy_model::{Case, Pause, ProblemKind, TargetKind};
 use memwhy_report::Style;
+use memwhy_target::progress::{Step, begin};
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Whether the target is stopped.
@@ -146,6 +149,7 @@ impl Target {
             PauseChoice::None => Pause::None,
         };
         let options = Options { pause, max_pause: self.max_pause, ..wanted };
+        let _bar = progress::Cleared;
         let files = CoreFiles { exe: self.exe.clone(), lib_root: self.lib_root.clone() };
         let observed = match place {
             Place::Process(pid) => match process(*pid, &options) {
@@ -159,12 +163,10 @@ impl Target {
             Place::Snapshot(path) => (crate::open_snapshot(path)?, None),
         };
         if self.verbose {
-            let (used, peak) = memwhy_target::sys::resources::used_by_us();
             for timing in &observed.0.timings {
                 eprintln!("{:>14} {:>9.1} ms", timing.phase, timing.ms);
             }
-            eprintln!("{:>14} {:>9.1} ms", "CPU in all", used.as_secs_f64() * 1000.0);
-            eprintln!("{:>14} {:>9.1} MiB", "peak memory", memwhy_model::Bytes(peak).as_mib());
+            VERBOSE.store(true, Ordering::Relaxed);
         }
         Ok(observed)
     }
@@ -189,6 +191,9 @@ impl Target {
             };
             return Err(Failure::NotPython { place: self.place.clone(), why });
         }
+        if failure.is_none() {
+            begin(Step::Answering, 0);
+        }
         Ok((case, failure))
     }
 
@@ -211,6 +216,18 @@ fn without(case: &Case, why: String) -> String {
     match first(ProblemKind::CoreIncomplete) {
         Some(what) => format!("{why}, and memory is missing that would lead to it ({what})"),
         None => why,
+    }
+}
+
+/// Whether somebody asked where the time goes.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// Says at the end what we have used ourselves, if somebody asked.
+pub(super) fn tell_what_was_used() {
+    if VERBOSE.load(Ordering::Relaxed) {
+        let (used, peak) = memwhy_target::sys::resources::used_by_us();
+        eprintln!("{:>14} {:>9.1} ms", "CPU in all", used.as_secs_f64() * 1000.0);
+        eprintln!("{:>14} {:>9.1} MiB", "peak memory", memwhy_model::Bytes(peak).as_mib());
     }
 }
 

@@ -73,14 +73,14 @@ pub struct TypeGrowth {
     pub footprint: Change,
 }
 
-/// A name, and what is reachable from it.
+/// A name, and what is reachable from it or, as its holder says, kept by it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolderGrowth {
     /// The name as it is at the later moment, or was at the earlier one.
     pub holder: Holder,
-    /// Objects reachable.
+    /// How many objects.
     pub objects: Change,
-    /// Bytes reachable.
+    /// Bytes of them.
     pub bytes: Change,
 }
 
@@ -241,15 +241,24 @@ fn types(was: &Types, is: &Types) -> Vec<TypeGrowth> {
 /// that it leads to is left out there as on every screen.
 fn holders(before: &Ask<'_>, after: &Ask<'_>) -> Vec<HolderGrowth> {
     let (was, is) = (before.get::<Holders>(), after.get::<Holders>());
+    compared(&was.holders, &is.holders, is.telling().chain(was.telling()))
+}
+
+/// How what each of `told` has differs between the two moments.
+pub(super) fn compared<'h>(
+    was: &[Holder],
+    is: &[Holder],
+    told: impl Iterator<Item = &'h Holder>,
+) -> Vec<HolderGrowth> {
     let known = |holders: &'_ [Holder]| -> BTreeMap<String, (u64, u64)> {
         let named = holders
             .iter()
             .filter_map(|holder| Some((holder.path.clone()?, (holder.objects, holder.bytes.0))));
         named.collect()
     };
-    let (earlier, later) = (known(&was.holders), known(&is.holders));
+    let (earlier, later) = (known(was), known(is));
     let mut grown: BTreeMap<String, HolderGrowth> = BTreeMap::new();
-    for holder in is.telling().chain(was.telling()) {
+    for holder in told {
         let Some(path) = &holder.path else { continue };
         let of = |known: &BTreeMap<String, (u64, u64)>| known.get(path).copied().unwrap_or((0, 0));
         let (was, is) = (of(&earlier), of(&later));

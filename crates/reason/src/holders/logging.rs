@@ -4,11 +4,12 @@
 use super::scene::{Scene, called, in_brackets};
 use super::{Known, Rule};
 use crate::wording::count;
-use memwhy_model::ObjectId;
+use memwhy_model::{ObjectId, SourcePlace};
 
-/// Nobody has so many handlers on one logger, or loggers.
+/// Nobody has so many handlers on one logger. Of loggers a large program has as many as modules;
+/// that they keep much is what tells these.
 const MANY: u64 = 20;
-const MANY_LOGGERS: usize = 1000;
+const MANY_LOGGERS: usize = 100;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -37,8 +38,7 @@ fn handlers(scene: &Scene<'_>, list: ObjectId) -> Option<Known> {
         return None;
     }
     let class = scene.common_origin(scene.members(list), |_| 1);
-    let adds =
-        scene.users_of("addHandler").into_iter().next().filter(|p| !super::scene::is_library(p));
+    let adds = adds(scene, list);
     let place = adds.or(class);
     let name = name_of(scene, *logger);
     let holder = scene.holder(list, place);
@@ -54,6 +54,17 @@ fn handlers(scene: &Scene<'_>, list: ObjectId) -> Option<Known> {
         cure: format!("add a handler to {name} once, or remove it when done (removeHandler)"),
         holder,
     })
+}
+
+/// Who adds them: of all who add handlers, first those who also name the class of these.
+fn adds<'a>(scene: &Scene<'a>, list: ObjectId) -> Option<SourcePlace<'a>> {
+    let class = scene.members(list).first().map(|id| scene.kind(*id));
+    let class = class.and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+    let makers = scene.users_of(class);
+    let mut all = scene.users_of("addHandler");
+    all.retain(|place| !super::scene::is_library(place));
+    let both = all.iter().position(|place| makers.contains(place)).unwrap_or(0);
+    all.get(both).copied()
 }
 
 fn name_of(scene: &Scene<'_>, logger: ObjectId) -> String {

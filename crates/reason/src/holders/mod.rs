@@ -26,7 +26,7 @@ mod views;
 pub use scene::Scene;
 
 use crate::{Analysis, Ask, Evidence, Finding, Holder, Remedy};
-use memwhy_model::{Addr, Bytes, Trust};
+use memwhy_model::{Bytes, Trust};
 
 /// Whoever holds less is not the reason why a process is big.
 pub const LEAST: Bytes = Bytes::mib(4);
@@ -74,6 +74,9 @@ pub struct Known {
     pub holder: Holder,
 }
 
+/// A holder of less than this share of the largest one is not told beside it.
+const NEWS: f64 = 0.1;
+
 /// Sentences about holders in one finding.
 const TOLD: usize = 2;
 
@@ -88,8 +91,7 @@ pub fn tell(finding: &mut Finding, ask: &Ask<'_>) {
     // The types of objects stay; who holds them is known better now.
     finding.evidence.truncate(1);
     finding.remedies.clear();
-    let objects: Vec<Addr> = known.iter().map(|known| known.holder.object).collect();
-    finding.holders.retain(|holder| !objects.contains(&holder.object));
+    finding.holders.retain(|holder| is_news(holder, &known));
     for (at, known) in known.iter().take(TOLD).enumerate() {
         let evidence = Evidence {
             saw: known.sentence.clone(),
@@ -108,6 +110,18 @@ pub fn tell(finding: &mut Finding, ask: &Ask<'_>) {
         });
     }
     finding.holders.splice(0..0, known.iter().map(|known| known.holder.clone()));
+}
+
+/// Whether a holder is none of those that are known, no part of one, and not small beside them.
+fn is_news(holder: &Holder, known: &[Known]) -> bool {
+    let part_of = |whole: &Holder| match (&holder.path, &whole.path) {
+        (Some(path), Some(whole)) => path.starts_with(whole.as_str()),
+        (Some(_) | None, Some(_) | None) => false,
+    };
+    let told = known.iter().map(|known| &known.holder);
+    let most = told.clone().map(|told| told.bytes).max().unwrap_or_default();
+    holder.bytes.share_of(most) >= NEWS
+        && !told.clone().any(|told| told.object == holder.object || part_of(told))
 }
 
 /// What classes take that a program makes while it runs.

@@ -285,8 +285,8 @@ impl<'a> Scene<'a> {
         is_it.then_some(name)
     }
 
-    /// The code that uses a name, by the names that code carries. Code of the standard library and
-    /// of modules as a whole comes last.
+    /// The code that uses a name, by the names that code carries. The program's own comes first,
+    /// then that of packages that are installed, then modules as a whole, the standard library last.
     pub(super) fn users(&self, name: ObjectId) -> Vec<SourcePlace<'a>> {
         let case = self.ask.case();
         let uses = |code: &ObjectId| {
@@ -296,7 +296,9 @@ impl<'a> Scene<'a> {
         let codes = self.all(|name| name == "code").into_iter().filter(uses);
         let mut places: Vec<SourcePlace<'a>> =
             codes.filter_map(|code| case.places.of(code)).collect();
-        places.sort_by_key(|place| (is_library(place), place.function == "<module>", *place));
+        places.sort_by_key(|place| {
+            (is_library(place), place.function == "<module>", is_installed(place), *place)
+        });
         places
     }
 
@@ -357,9 +359,12 @@ fn short(path: &str) -> String {
 pub(super) fn is_library(place: &SourcePlace<'_>) -> bool {
     let file = place.file;
     file.starts_with('<')
-        || (file.contains("/lib/python")
-            && !file.contains("/site-packages/")
-            && !file.contains("/dist-packages/"))
+        || (file.contains("/lib/python") && !is_installed(place))
+}
+
+/// Whether a place is in a package that somebody installed.
+pub(super) fn is_installed(place: &SourcePlace<'_>) -> bool {
+    ["/site-packages/", "/dist-packages/"].iter().any(|folder| place.file.contains(folder))
 }
 
 /// ` (app/cache.py:31)`, nothing where no place is known.

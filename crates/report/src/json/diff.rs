@@ -2,18 +2,25 @@
 
 use super::parts::wrapped;
 use memwhy_model::Case;
-use memwhy_reason::Ask;
-use memwhy_reason::analyses::growth::{Promise, SizeGrowth, ThreadChange};
-use memwhy_reason::analyses::{Change, Grown, Growth};
+use memwhy_reason::analyses::growth::{HolderGrowth, Promise, SizeGrowth, ThreadChange};
+use memwhy_reason::analyses::{Change, Grown, Growth, KeptGrowth};
+use memwhy_reason::{Ask, Hold};
 use serde::Serialize;
 use serde_json::Value;
 
-/// What `memwhy diff --json` prints; head and tail are those of the later moment.
+/// What `memwhy diff --json` prints; head and tail are those of the later moment. Names are compared
+/// by what they reach, and by what they retain, too, where that was asked for.
 #[must_use]
-pub fn diff(before: &Case, after: &Case) -> Value {
+pub fn diff(before: &Case, after: &Case, held: Hold) -> Value {
     let ask = Ask::since(before, after);
     let answer = ask.get::<Growth>();
-    wrapped("memwhy.diff/1", after, answer.as_ref().as_ref().map(|grown| body(before, grown)))
+    let kept = match held {
+        Hold::Reaches => None,
+        Hold::Retains => Some(ask.get::<KeptGrowth>()),
+    };
+    let kept = kept.as_ref().map(|kept| kept.as_slice());
+    let grown = answer.as_ref().as_ref();
+    wrapped("memwhy.diff/1", after, grown.map(|grown| body(before, grown, kept)))
 }
 
 #[derive(Serialize)]
@@ -28,6 +35,8 @@ struct Body<'a> {
     footprint: ChangeOut,
     types: Vec<TypeOut<'a>>,
     holders: Vec<HolderOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keepers: Option<Vec<KeeperOut<'a>>>,
     malloc_chunks: Vec<SizeOut>,
     pymalloc_blocks: Vec<SizeOut>,
     threads_started: Vec<ThreadOut<'a>>,
@@ -103,7 +112,32 @@ struct PromiseOut<'a> {
     kept: Option<f64>,
 }
 
-fn body<'a>(before: &'a Case, grown: &'a Grown) -> Body<'a> {
+#[derive(Serialize)]
+struct KeeperOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    retained_objects: ChangeOut,
+    retained_bytes: ChangeOut,
+}
+
+fn keeper(of: &HolderGrowth) -> KeeperOut<'_> {
+    KeeperOut {
+        path: of.holder.path.as_deref(),
+        type_name: of.holder.type_name.as_deref(),
+        file: of.holder.file.as_deref(),
+        line: of.holder.line,
+        retained_objects: change(of.objects),
+        retained_bytes: change(of.bytes),
+    }
+}
+
+fn body<'a>(before: &'a Case, grown: &'a Grown, kept: Option<&'a [HolderGrowth]>) -> Body<'a> {
     Body {
         before: Before {
             kind: before.about.kind.id(),
@@ -143,6 +177,7 @@ fn body<'a>(before: &'a Case, grown: &'a Grown) -> Body<'a> {
                 reachable_bytes: change(of.bytes),
             })
             .collect(),
+        keepers: kept.map(|kept| kept.iter().map(keeper).collect()),
         malloc_chunks: grown.chunks.iter().map(size).collect(),
         pymalloc_blocks: grown.blocks.iter().map(size).collect(),
         threads_started: grown.started.iter().map(thread).collect(),

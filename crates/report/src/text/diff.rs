@@ -6,9 +6,9 @@ use crate::blocks::{Block, Side, Table, render};
 use crate::style::Tone;
 use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::analyses::growth::{HolderGrowth, Promise, Sameness, SizeGrowth, ThreadChange};
-use memwhy_reason::analyses::{Change, Grown, Growth};
+use memwhy_reason::analyses::{Change, Grown, Growth, KeptGrowth};
 use memwhy_reason::hypotheses::none::owner_name;
-use memwhy_reason::{Ask, wording};
+use memwhy_reason::{Ask, Hold, wording};
 use std::fmt::Write as _;
 
 /// Names, sizes and threads listed: the JSON has all of them.
@@ -17,9 +17,9 @@ const FEW: usize = 10;
 /// From this share of what a cure promised on it has worked.
 const WORKED: f64 = 0.8;
 
-/// What has grown from `before` to `after`; the `top` types.
+/// What has grown from `before` to `after`: the `top` types, and names by what they reach or retain.
 #[must_use]
-pub fn diff(before: &Case, after: &Case, top: usize, style: Style) -> String {
+pub fn diff(before: &Case, after: &Case, top: usize, held: Hold, style: Style) -> String {
     let ask = Ask::since(before, after);
     let answer = ask.get::<Growth>();
     let Some(grown) = &*answer else { return String::new() };
@@ -43,7 +43,12 @@ pub fn diff(before: &Case, after: &Case, top: usize, style: Style) -> String {
         }
     };
     blocks.push(Block::toned("GROWTH", in_a_sentence(measure, grown), Tone::Verdict));
-    if let Some(why) = why(grown) {
+    let kept_growth = match held {
+        Hold::Reaches => None,
+        Hold::Retains => Some(ask.get::<KeptGrowth>()),
+    };
+    let names = kept_growth.as_ref().map_or(grown.holders.as_slice(), |kept| kept.as_slice());
+    if let Some(why) = why(grown, names) {
         blocks.push(Block::labelled("WHY", why));
     }
     for (number, promise) in grown.promises.iter().take(2).enumerate() {
@@ -52,7 +57,7 @@ pub fn diff(before: &Case, after: &Case, top: usize, style: Style) -> String {
     }
     blocks.extend([Block::Gap, Block::Table(owners(measure, grown))]);
     types(grown, top, &mut blocks);
-    holders(&grown.holders, &mut blocks);
+    holders(names, held, &mut blocks);
     sizes("chunks of malloc", "and more", &grown.chunks, &mut blocks);
     sizes("blocks of pymalloc", "each", &grown.blocks, &mut blocks);
     threads("STARTED", &grown.started, &mut blocks);
@@ -124,8 +129,8 @@ fn in_a_sentence(measure: &str, grown: &Grown) -> String {
     text
 }
 
-/// The name from which most more is reachable, and the type that grew most.
-fn why(grown: &Grown) -> Option<String> {
+/// The name from which most more is reachable, or which keeps most more, and the type that grew most.
+fn why(grown: &Grown, names: &[HolderGrowth]) -> Option<String> {
     let ty = grown.types.first().filter(|ty| ty.footprint.growth() > 0)?;
     let types = format!(
         "most in {} {}, {}",
@@ -133,12 +138,13 @@ fn why(grown: &Grown) -> Option<String> {
         wording::short_type(&ty.name),
         signed(ty.footprint)
     );
-    let held = grown.holders.first().filter(|holder| holder.bytes.growth() > 0);
+    let held = names.first().filter(|holder| holder.bytes.growth() > 0);
     let Some(HolderGrowth { holder, bytes, .. }) = held else { return Some(types) };
     let path = holder.path.as_deref()?;
     Some(format!(
-        "{} more are reachable from {path}; {types}",
-        Bytes(bytes.growth().unsigned_abs())
+        "{} more are {} {path}; {types}",
+        Bytes(bytes.growth().unsigned_abs()),
+        holder.hold.said()
     ))
 }
 
@@ -241,7 +247,7 @@ fn objects(grown: &Grown) -> String {
     text
 }
 
-fn holders(holders: &[HolderGrowth], blocks: &mut Vec<Block>) {
+fn holders(holders: &[HolderGrowth], held: Hold, blocks: &mut Vec<Block>) {
     let growing: Vec<&HolderGrowth> =
         holders.iter().take_while(|holder| holder.bytes.growth() > 0).take(FEW).collect();
     if growing.is_empty() {
@@ -252,7 +258,7 @@ fn holders(holders: &[HolderGrowth], blocks: &mut Vec<Block>) {
         ("after", Side::Right),
         ("objects", Side::Right),
         ("type", Side::Left),
-        ("reachable from", Side::Left),
+        (held.said(), Side::Left),
     ]);
     for HolderGrowth { holder, objects, bytes } in growing {
         let place = match (&holder.file, holder.line) {

@@ -14,6 +14,7 @@ use crate::live::process::{Process, Thread};
 use crate::live::view::View;
 use crate::memory::Memory;
 use crate::open::OpenError;
+use crate::progress::{self, Step};
 use crate::sys::process_vm;
 use crate::sys::resources::Hurry;
 use memwhy_model::{
@@ -133,6 +134,7 @@ pub(crate) fn capture_with(
         }
         timings.push(clock.lap("copy"));
     };
+    progress::begin(Step::Copying, plan.len);
     let copy = ready.fill(process.pid, &plan, deadline, keep);
     let Some((copy, missing)) = copy else {
         return Err(OpenError::TooSlow { pid: process.pid, patience });
@@ -369,6 +371,7 @@ impl Slabs {
             let mut slab = slab.unwrap_or_else(|| vec![0; SLAB]);
             slab.resize(usize::try_from(left).unwrap_or(SLAB).min(SLAB), 0);
             copy_slab(pid, &plan.slab(n), &mut slab, &mut missing);
+            progress::add(slab.len() as u64);
             Some(slab)
         };
         if !Packer::worth_it(plan.len) {

@@ -34,6 +34,17 @@ pub fn used_by_us() -> (Duration, u64) {
     (time(usage.ru_utime) + time(usage.ru_stime), peak)
 }
 
+/// Has malloc give back large blocks as soon as they are free.
+///
+/// glibc raises the size from which a block is a mapping of its own with each such block that is
+/// freed, up to 32 MiB; the slabs of a copy would then stay with us while all else is built.
+pub fn return_large_blocks() {
+    /// More than any small object, less than a slab.
+    const FROM: libc::c_int = 256 << 10;
+    // SAFETY: takes numbers only.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, FROM) };
+}
+
 /// The best place in the queue for CPUs that we may have, given back on drop.
 ///
 /// Taken while a target is stopped: every millisecond that we wait for a CPU it waits too. Without

@@ -1,0 +1,130 @@
+//! Are single objects, and what is more than in an earlier moment, shown the same of a process, its
+//! snapshot and its core?
+
+mod binary;
+
+use binary::{json, memwhy, run};
+use memwhy_testkit::{Turn, Workload, require, script};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder that is gone when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // Left there by a run that was killed.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("it is still there");
+    }
+}
+
+/// What is said of the heap: not of the target, of which a core knows less.
+fn of_the_heap(arguments: &[&str]) -> Value {
+    let Value::Object(mut report) = json(arguments) else { panic!("{arguments:?}: no object") };
+    for key in ["target", "timings", "problems"] {
+        report.remove(key);
+    }
+    Value::Object(report.into_iter().collect::<Map<_, _>>())
+}
+
+#[test]
+fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
+    let Some(python) = require(&["3.11.7"]).first().copied() else { return };
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let folder = Folder::new("objects");
+    let mut workload = Workload::start(&python.path, &script("growing.py"), &[]);
+    let pid = workload.pid().to_string();
+    workload.command("grow");
+    let [base, kept, core] = ["base.memwhy", "kept.memwhy", "core"].map(|name| folder.path(name));
+    json(&["snap", &pid, "-o", &base, "--json"]);
+    workload.command("grow");
+    json(&["snap", &pid, "-o", &kept, "--json", "--values"]);
+    assert!(run(&["core", &pid, "-o", &core]).status.success());
+
+    let asked: [&[&str]; 9] = [
+        &["paths", "JOURNAL"],
+        &["paths", "collections.deque", "--all"],
+        &["paths", "JOURNAL", "--to", "JOURNAL[17]"],
+        &["show", "JOURNAL"],
+        &["show", "JOURNAL[17]"],
+        &["heap", "--retained"],
+        &["heap", "--by", "owner", "--top", "5"],
+        &["heap", "--by", "referrer", "--type", "str"],
+        &["heap", "--rel", &base],
+    ];
+    for command in asked {
+        let (name, rest) = command.split_first().expect("a command");
+        let of = |target: &str| of_the_heap(&[&[*name, target], rest, &["--json"]].concat());
+        let live = of(&pid);
+        for other in [&kept, &core] {
+            let theirs = of(other);
+            assert!(live == theirs, "{command:?}, {other}:\n{live:#}\n{theirs:#}");
+        }
+    }
+    // What was added between the two, and hardly more.
+    let grown = of_the_heap(&["heap", &core, "--rel", &base, "--json"]);
+    let rows = grown["rows"].as_array().cloned().unwrap_or_default();
+    let text = rows.iter().find(|row| row["key"] == "builtins.str" || row["name"] == "builtins.str");
+    let more = text.and_then(|row| row["count"].as_u64().or(row["objects"].as_u64()));
+    assert!(more.is_some_and(|more| (8000..8100).contains(&more)), "{grown:#}");
+    // And as a difference, by what names alone keep.
+    let kept_more = of_the_heap(&["diff", &base, &core, "--retained", "--json"]);
+    let first = &kept_more["keepers"][0];
+    assert!(first["path"].as_str().is_some_and(|path| path.contains("JOURNAL")), "{kept_more:#}");
+    assert!(first["retained_objects"]["growth"].as_u64().is_some_and(|more| more >= 8000));
+    let screen = run(&["diff", &base, &kept, "--retained"]).stdout;
+    assert!(String::from_utf8_lossy(&screen).contains("kept alone by"));
+
+    for (format, begins) in [("svg", &b"<svg"[..]), ("png", b"\x89PNG"), ("dot", b"digraph")] {
+        let drawn = [&pid, &kept, &core].map(|target| {
+            let file = folder.path(&format!("picture.{format}"));
+            let output = run(&["refs", target, "JOURNAL", "--back", "-o", &file]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{target} {format}: {said}");
+            std::fs::read(&file).expect("the picture")
+        });
+        assert!(drawn[0].starts_with(begins), "{format}");
+        assert!(drawn[0] == drawn[1] && drawn[0] == drawn[2], "{format}: not the same picture");
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_snapshot() {
+    let Some(python) = require(&["3.11.7"]).first().copied() else { return };
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let folder = Folder::new("full");
+    let workload = Workload::start(&python.path, &script("growing.py"), &[]);
+    let (pid, path) = (workload.pid().to_string(), folder.path("half.memwhy"));
+    // A limit on the size of files refuses as a full disk does.
+    for blocks in ["0", "8", "64"] {
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        let mut shell = Command::new("sh");
+        let output = shell
+            .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_memwhy"), "snap", &pid, "-o", &path])
+            .output()
+            .expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{blocks}: {said}");
+        assert!(said.contains("cannot write") || said.contains("could not be written"), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 2, "{said}");
+        let left = std::fs::read_dir(&folder.0).expect("a folder").count();
+        assert_eq!(left, 0, "{blocks}: something is left");
+    }
+    // With room for it there is one.
+    assert!(memwhy(&["snap", &pid, "-o", &path]).output().expect("it runs").status.success());
+    assert!(Path::new(&path).join("manifest.json").exists());
+}
