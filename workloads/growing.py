@@ -1,4 +1,6 @@
 """Grows, or comes and goes, whenever it is told to: to be watched."""
+import gc
+
 import _protocol
 
 JOURNAL = []
@@ -16,6 +18,15 @@ def grow():
     return {"lines": len(JOURNAL)}
 
 
+def generations():
+    """How many objects the collector says are in each generation, some thousands in the youngest."""
+    gc.disable()
+    gc.collect()
+    JOURNAL.extend([] for _ in range(5000))
+    counted = [[id(one) for one in gc.get_objects(generation=number)] for number in range(3)]
+    return {"counts": [len(ids) for ids in counted]}
+
+
 def batch():
     for _ in range(8):
         record(BATCH)
@@ -27,4 +38,6 @@ def done():
     return {"lines": len(BATCH)}
 
 
-_protocol.serve(0, "none", "growing", commands={"grow": grow, "batch": batch, "done": done})
+_protocol.serve(0, "none", "growing", commands={
+    "grow": grow, "batch": batch, "done": done, "generations": generations,
+})

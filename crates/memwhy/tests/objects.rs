@@ -77,9 +77,9 @@ fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
     }
     // What was added between the two, and hardly more.
     let grown = of_the_heap(&["heap", &core, "--rel", &base, "--json"]);
-    let rows = grown["rows"].as_array().cloned().unwrap_or_default();
-    let text = rows.iter().find(|row| row["key"] == "builtins.str" || row["name"] == "builtins.str");
-    let more = text.and_then(|row| row["count"].as_u64().or(row["objects"].as_u64()));
+    let rows = grown["groups"]["rows"].as_array().cloned().unwrap_or_default();
+    let text = rows.iter().find(|row| row["key"] == "builtins.str");
+    let more = text.and_then(|row| row["objects"].as_u64());
     assert!(more.is_some_and(|more| (8000..8100).contains(&more)), "{grown:#}");
     // And as a difference, by what names alone keep.
     let kept_more = of_the_heap(&["diff", &base, &core, "--retained", "--json"]);
@@ -127,4 +127,25 @@ fn a_full_disk_leaves_no_half_snapshot() {
     // With room for it there is one.
     assert!(memwhy(&["snap", &pid, "-o", &path]).output().expect("it runs").status.success());
     assert!(Path::new(&path).join("manifest.json").exists());
+}
+
+#[test]
+fn generations_are_those_of_the_collector() {
+    for python in require(&["3.8.18", "3.11.7", "3.12.1", "3.13.0", "debian-3.14"]) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let mut workload = Workload::start(&python.path, &script("growing.py"), &[]);
+        let pid = workload.pid().to_string();
+        let said = workload.command("generations");
+        let heap = json(&["heap", &pid, "--by", "generation", "--json"]);
+        let rows = heap["groups"]["rows"].as_array().cloned().unwrap_or_default();
+        for (number, theirs) in (0..3).zip(said["counts"].as_array().expect("counts")) {
+            let key = format!("generation {number}");
+            let own = |row: &&Value| row["key"].as_str().is_some_and(|k| k.starts_with(&key));
+            let ours = rows.iter().find(own).map_or(0, |row| row["objects"].as_u64().unwrap_or(0));
+            let theirs = theirs.as_u64().expect("a number");
+            // What it made to answer is there no more, and what it answered with is.
+            assert!(ours.abs_diff(theirs) < 100, "{} {key}: {ours}, not {theirs}", python.label);
+            assert!(number > 0 || ours > 4900, "{} {key}: {ours}", python.label);
+        }
+    }
 }

@@ -113,7 +113,7 @@ impl fmt::Debug for Source<'_> {
 impl Source<'_> {
     /// Reads the state of the collector, and checks the layout against the lists.
     #[must_use]
-    pub fn facts(&self, graph: &HeapGraph, problems: &mut Problems) -> Option<GcFacts> {
+    pub fn facts(&self, graph: &mut HeapGraph, problems: &mut Problems) -> Option<GcFacts> {
         let tracked = graph.ids().filter(|id| graph.flags(*id).has(Flags::TRACKED)).count();
         let (collector, agree) = self.collector(graph)?;
         let number = |at: Option<Addr>| at.and_then(|at| self.memory.u32(at).ok());
@@ -143,7 +143,7 @@ impl Source<'_> {
             facts.thresholds.push(i64::from(threshold));
             facts.counts.push(i64::from(count));
         }
-        self.count(&collector, &mut facts);
+        self.count(&collector, &mut facts, graph);
         if agree == Some(true)
             && let Some(head) = collector.permanent
         {
@@ -241,9 +241,9 @@ impl Source<'_> {
         found
     }
 
-    /// Counts what is on each list. All are followed side by side, so that the longest need not
-    /// be: it has the rest of what is tracked.
-    fn count(&self, collector: &Collector, facts: &mut GcFacts) {
+    /// Counts what is on each list, and says of each object on which one it is. All are followed
+    /// side by side, so that the longest need not be: it has the rest of what is tracked.
+    fn count(&self, collector: &Collector, facts: &mut GcFacts, graph: &mut HeapGraph) {
         let lists = collector.lists.each(self.layouts.gc_generation.size);
         if facts.lists_agree != Some(true) {
             return;
@@ -254,15 +254,21 @@ impl Source<'_> {
             .chain(collector.permanent)
             .map(|head| (head, head, 0, true))
             .collect();
+        let size = self.layouts.gc_head.map_or(0, |layout| layout.size);
+        let mut members: Vec<Vec<Addr>> = vec![Vec::new(); walks.len()];
         let mut left = MOST_COUNTED;
         while walks.iter().filter(|walk| walk.3).count() > 1 {
-            for (head, at, count, open) in walks.iter_mut().filter(|walk| walk.3) {
+            let each = walks.iter_mut().zip(&mut members).filter(|(walk, _)| walk.3);
+            for ((head, at, count, open), members) in each {
                 if left == 0 {
                     return;
                 }
                 left -= 1;
                 match self.next(*head, *at) {
-                    Some(next) => (*at, *count) = (next, *count + 1),
+                    Some(next) => {
+                        (*at, *count) = (next, *count + 1);
+                        members.push(next.at(size));
+                    }
                     None => *open = false,
                 }
             }
@@ -271,8 +277,30 @@ impl Source<'_> {
         for walk in walks.iter_mut().filter(|walk| walk.3) {
             walk.2 = facts.tracked.saturating_sub(known).max(walk.2);
         }
+        let longest = walks.iter().position(|walk| walk.3);
+        say_generations(&members, longest, graph);
         let counts: Vec<u64> = walks.iter().map(|walk| walk.2).collect();
         facts.frozen = counts.get(generations).copied();
         facts.generations = counts.into_iter().take(generations).collect();
+    }
+}
+
+/// Says of each object on which list it is: of the longest, of which only the beginning was followed,
+/// everything that is tracked and on none of the others.
+fn say_generations(members: &[Vec<Addr>], longest: Option<usize>, graph: &mut HeapGraph) {
+    let number = |list: usize| u8::try_from(list).unwrap_or(Flags::FROZEN).min(Flags::FROZEN);
+    for (list, members) in members.iter().enumerate().filter(|(list, _)| Some(*list) != longest) {
+        for at in members {
+            if let Some(id) = graph.find(*at) {
+                graph.set_generation(id, number(list));
+            }
+        }
+    }
+    let Some(longest) = longest else { return };
+    for id in graph.ids() {
+        let flags = graph.flags(id);
+        if flags.has(Flags::TRACKED) && flags.generation().is_none() {
+            graph.set_generation(id, number(longest));
+        }
     }
 }

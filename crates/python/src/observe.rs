@@ -145,7 +145,7 @@ impl Python {
             state: interpreters.first().and_then(|state| state.gc),
             modules,
         };
-        let gc = collector.facts(&heap.graph, problems);
+        let gc = collector.facts(&mut heap.graph, problems);
         let sources = places::collect(view, &layouts, &heap.graph);
         let closeups = closeups::collect(view, &layouts, &heap.types, &heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);

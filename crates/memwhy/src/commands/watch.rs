@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::output::Out;
 use super::target::{Place, Target, duration};
+use crate::OpenError;
 use clap::Args;
 use memwhy_model::Case;
 use memwhy_reason::Ask;
@@ -53,7 +54,7 @@ impl Watch {
                 Ok((_, Some(failure))) => return Err(failure),
                 // It ended: what was seen until then counts.
                 Err(failure) if samples.is_empty() => return Err(failure),
-                Err(failure) => break Some(failure),
+                Err(failure) => break Some(ended(pid, failure)),
             };
             let took = looked.elapsed();
             samples.push(Sample::of(&case));
@@ -115,6 +116,12 @@ impl Watch {
         };
         written.map_err(|error| Failure::Write { path, error })
     }
+}
+
+/// A process that we have looked at before and that is not there any more went away.
+fn ended(pid: u32, failure: Failure) -> Failure {
+    let there = std::path::Path::new(&format!("/proc/{pid}")).exists();
+    if there { failure } else { OpenError::Gone { pid }.into() }
 }
 
 /// Waits; says whether Ctrl-C was pressed meanwhile.

@@ -22,7 +22,7 @@ pub struct TypeId(pub u32);
 
 /// Facts about one object, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Flags(pub u8);
+pub struct Flags(pub u16);
 
 impl Flags {
     /// The garbage collector has it on a list.
@@ -41,6 +41,27 @@ impl Flags {
     pub const ORPHAN: Self = Self(32);
     /// It does not keep what it refers to: the dict of interned strings.
     pub const WEAK: Self = Self(64);
+
+    /// Its generation is known; the next two bits are its number.
+    const IN_GENERATION: Self = Self(128);
+    const GENERATION_SHIFT: u32 = 8;
+    /// The number of what `gc.freeze` has put aside.
+    pub const FROZEN: u8 = 3;
+
+    /// The generation of the collector that it is in: 0 is the youngest, [`Self::FROZEN`] for what
+    /// is in none any more. `None` where that is not known.
+    #[must_use]
+    pub fn generation(self) -> Option<u8> {
+        let number = (self.0 >> Self::GENERATION_SHIFT) & 3;
+        u8::try_from(number).ok().filter(|_| self.has(Self::IN_GENERATION))
+    }
+
+    /// The same facts, and that it is in this generation.
+    #[must_use]
+    pub const fn in_generation(self, number: u8) -> Self {
+        let number = ((number & 3) as u16) << Self::GENERATION_SHIFT;
+        Self(self.0 & !(3 << Self::GENERATION_SHIFT) | Self::IN_GENERATION.0 | number)
+    }
 
     /// Whether all of `other` is set.
     #[must_use]
@@ -247,6 +268,13 @@ impl HeapGraph {
     #[must_use]
     pub fn flags(&self, id: ObjectId) -> Flags {
         self.flags.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Says which generation of the collector an object is in.
+    pub fn set_generation(&mut self, id: ObjectId, number: u8) {
+        if let Some(flags) = self.flags.get_mut(id.0 as usize) {
+            *flags = flags.in_generation(number);
+        }
     }
 
     /// How often the object is referred to, by its own count; `None` where it is immortal or its

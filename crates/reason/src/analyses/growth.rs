@@ -241,7 +241,14 @@ fn types(was: &Types, is: &Types) -> Vec<TypeGrowth> {
 /// that it leads to is left out there as on every screen.
 fn holders(before: &Ask<'_>, after: &Ask<'_>) -> Vec<HolderGrowth> {
     let (was, is) = (before.get::<Holders>(), after.get::<Holders>());
-    compared(&was.holders, &is.holders, is.telling().chain(was.telling()))
+    // What told something earlier and has more now reaches it through another name, which tells.
+    let later: BTreeMap<&str, Bytes> =
+        is.holders.iter().filter_map(|one| Some((one.path.as_deref()?, one.bytes))).collect();
+    let shrunk = was.telling().filter(|holder| {
+        let now = holder.path.as_deref().and_then(|path| later.get(path));
+        now.is_none_or(|now| *now < holder.bytes)
+    });
+    compared(&was.holders, &is.holders, is.telling().chain(shrunk))
 }
 
 /// How what each of `told` has differs between the two moments.

@@ -20,7 +20,7 @@ pub(super) fn of(ask: &Ask<'_>, heap: &HeapGraph, by: GroupBy) -> (Vec<u32>, Vec
         GroupBy::Type => by_type(heap, str::to_owned),
         GroupBy::Module => by_type(heap, |name| module_of(name).to_owned()),
         GroupBy::Size => by_size(heap),
-        GroupBy::Generation => by_generation(ask, heap),
+        GroupBy::Generation => by_generation(heap),
         GroupBy::Referrer => by_referrer(ask, heap),
         GroupBy::Owner => by_owner(ask, heap),
         GroupBy::Dominator => by_dominator(ask, heap),
@@ -71,10 +71,23 @@ fn by_size(heap: &HeapGraph) -> (Vec<u32>, Vec<String>) {
     (heap.ids().map(&mut number).collect(), keys)
 }
 
-fn by_generation(ask: &Ask<'_>, heap: &HeapGraph) -> (Vec<u32>, Vec<String>) {
-    let keys = ["not tracked by the collector", "tracked by the collector"];
-    let _ = ask;
-    let number = |id| u32::from(heap.flags(id).has(Flags::TRACKED));
+fn by_generation(heap: &HeapGraph) -> (Vec<u32>, Vec<String>) {
+    // The last where no lists say more: builds without GIL have none.
+    let keys = [
+        "generation 0, the youngest",
+        "generation 1",
+        "generation 2, the oldest",
+        "put aside by gc.freeze()",
+        "not tracked by the collector",
+        "tracked by the collector",
+    ];
+    let number = |id| {
+        let flags = heap.flags(id);
+        match flags.generation() {
+            Some(number) => u32::from(number),
+            None => 4 + u32::from(flags.has(Flags::TRACKED)),
+        }
+    };
     (heap.ids().map(number).collect(), keys.map(str::to_owned).into())
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn read(
             }
             let ty = u32::try_from(*ty).ok().filter(|ty| (*ty as usize) < types);
             let ty = ty.ok_or_else(|| table.broken(format!("object {oid} has no type")))?;
-            let flags = u8::try_from(*flags)
+            let flags = u16::try_from(*flags)
                 .map_err(|_| table.broken(format!("object {oid} has flags that nobody knows")))?;
             let addr = rows.count(*addr)?;
             heap.push(Addr(addr), TypeId(ty), rows.count(*footprint)?, Flags(flags));
