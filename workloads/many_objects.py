@@ -44,7 +44,7 @@ class Order(object):
 
 
 # An order is 21 objects with what belongs to it, and a twentieth of a customer.
-for number in range(OBJECTS * 20 // 425):
+for number in range(OBJECTS * 20 // 406):
     ORDERS.append(Order(number))
 
 

@@ -41,6 +41,18 @@ fn of_the_heap(arguments: &[&str]) -> Value {
     Value::Object(report.into_iter().collect::<Map<_, _>>())
 }
 
+/// Takes out what objects look like: a snapshot keeps the first characters of that only.
+fn without_previews(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(without_previews),
+        Value::Object(map) => {
+            map.remove("preview");
+            map.values_mut().for_each(without_previews);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 #[test]
 fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
     let Some(python) = require(&["3.11.7"]).first().copied() else { return };
@@ -69,11 +81,13 @@ fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
     for command in asked {
         let (name, rest) = command.split_first().expect("a command");
         let of = |target: &str| of_the_heap(&[&[*name, target], rest, &["--json"]].concat());
-        let live = of(&pid);
-        for other in [&kept, &core] {
-            let theirs = of(other);
-            assert!(live == theirs, "{command:?}, {other}:\n{live:#}\n{theirs:#}");
-        }
+        let mut live = of(&pid);
+        let theirs = of(&core);
+        assert!(live == theirs, "{command:?}, core:\n{live:#}\n{theirs:#}");
+        let mut theirs = of(&kept);
+        without_previews(&mut live);
+        without_previews(&mut theirs);
+        assert!(live == theirs, "{command:?}, snapshot:\n{live:#}\n{theirs:#}");
     }
     // What was added between the two, and hardly more.
     let grown = of_the_heap(&["heap", &core, "--rel", &base, "--json"]);
@@ -98,7 +112,9 @@ fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
             std::fs::read(&file).expect("the picture")
         });
         assert!(drawn[0].starts_with(begins), "{format}");
-        assert!(drawn[0] == drawn[1] && drawn[0] == drawn[2], "{format}: not the same picture");
+        assert!(drawn[0] == drawn[2], "{format}: not the same picture");
+        let boxes = |picture: &[u8]| String::from_utf8_lossy(picture).matches("->").count();
+        assert!(format != "dot" || boxes(&drawn[0]) == boxes(&drawn[1]), "not as many arrows");
     }
 }
 

@@ -309,7 +309,7 @@ impl Python {
     fn claim_mimalloc(&self, mimalloc: &Mimalloc, claims: &mut Partition) {
         mimalloc.claim(claims, |page, addr| {
             let block = AddrRange::sized(addr, page.block);
-            if self.occupant(block).is_some() { Owner::PythonObjects } else { Owner::PythonRuntime }
+            self.occupant(block).map_or(Owner::PythonRuntime, |object| self.owner(object))
         });
     }
 

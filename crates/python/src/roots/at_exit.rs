@@ -58,7 +58,8 @@ fn room(finder: &Finder<'_>, at: Addr) -> u64 {
         let chunk = finder.sources.malloc?.chunk_of(at)?;
         chunk.in_use().then(|| chunk.usable())
     };
-    finder.sources.pymalloc.block_at(at).or_else(chunk).unwrap_or(0)
+    let in_page = || finder.sources.mimalloc?.block_at(at);
+    finder.sources.pymalloc.block_at(at).or_else(in_page).or_else(chunk).unwrap_or(0)
 }
 
 /// The function, the arguments and the keywords of the struct at `at`, if it is one.

@@ -1,6 +1,6 @@
 //! Rule: a container that lives as long as the program, and grows.
 
-use super::scene::{Scene, called, is_library};
+use super::scene::{Scene, called};
 use super::{Known, Rule};
 use crate::wording::count;
 use memwhy_model::{ObjectId, RootKind};
@@ -36,7 +36,7 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
         return None;
     }
     let users = scene.name_of(container).map(|name| scene.users(name)).unwrap_or_default();
-    let place = users.iter().find(|place| !is_library(place)).copied();
+    let place = users.iter().find(|place| !scene.is_library(place)).copied();
     let holder = scene.holder(container, place);
     let path = scene.path(container);
     let by = place.map_or_else(String::new, |place| format!("; {} uses it", called(&place)));

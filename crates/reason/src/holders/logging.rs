@@ -62,7 +62,7 @@ fn adds<'a>(scene: &Scene<'a>, list: ObjectId) -> Option<SourcePlace<'a>> {
     let class = class.and_then(|name| name.rsplit('.').next()).unwrap_or_default();
     let makers = scene.users_of(class);
     let mut all = scene.users_of("addHandler");
-    all.retain(|place| !super::scene::is_library(place));
+    all.retain(|place| !scene.is_library(place));
     let both = all.iter().position(|place| makers.contains(place)).unwrap_or(0);
     all.get(both).copied()
 }
@@ -84,7 +84,7 @@ fn loggers(scene: &Scene<'_>) -> Option<Known> {
     let bytes = scene.retained_by(&loggers);
     let first = *loggers.get(loggers.len() / 2)?;
     let asks = scene.users_of("getLogger");
-    let place = asks.into_iter().find(|p| !super::scene::is_library(p) && p.function != "<module>");
+    let place = asks.into_iter().find(|p| !scene.is_library(p) && p.function != "<module>");
     let by = place.map_or_else(String::new, |place| format!("; {} asks for them", called(&place)));
     let mut holder = scene.holder(first, place);
     holder.path = Some("logging.root.manager.loggerDict".into());

@@ -88,7 +88,7 @@ fn consumer<'c>(scene: &Scene<'c>, queue: ObjectId) -> Option<(String, SourcePla
             let place =
                 SourcePlace { file: &frame.file, function: &frame.function, line: frame.line };
             // A method of the queue itself has it too; who called that tells more.
-            let own = super::scene::is_library(&place);
+            let own = scene.is_library(&place);
             let better = best.as_ref().is_none_or(|(known_own, ..)| *known_own && !own);
             if better {
                 best = Some((own, format!("{}()", frame.function), place, thread.tid));

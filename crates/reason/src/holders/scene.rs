@@ -34,6 +34,8 @@ pub struct Scene<'a> {
     data: Bytes,
     heavy: Vec<ObjectId>,
     paths: Paths<'a>,
+    /// The folder of the standard library, with a slash: where the module `os` is.
+    library: Option<&'a str>,
 }
 
 impl<'a> Scene<'a> {
@@ -52,6 +54,7 @@ impl<'a> Scene<'a> {
             data: Bytes(data.0.min(program.data.0)),
             heavy: Vec::new(),
             paths: Paths::new(ask),
+            library: library(heap),
         };
         scene.heavy = heap.ids().filter(|id| scene.much(scene.retained(*id))).collect();
         let kept = Rc::clone(&scene.kept);
@@ -297,9 +300,16 @@ impl<'a> Scene<'a> {
         let mut places: Vec<SourcePlace<'a>> =
             codes.filter_map(|code| case.places.of(code)).collect();
         places.sort_by_key(|place| {
-            (is_library(place), place.function == "<module>", is_installed(place), *place)
+            (self.is_library(place), place.function == "<module>", is_installed(place), *place)
         });
         places
+    }
+
+    /// Whether a place is in the standard library or the interpreter itself.
+    pub(super) fn is_library(&self, place: &SourcePlace<'_>) -> bool {
+        let file = place.file;
+        let inside = self.library.is_some_and(|folder| file.starts_with(folder));
+        file.starts_with('<') || (inside || file.contains("/lib/python")) && !is_installed(place)
     }
 
     /// The code that uses what `text` names, where the heap has that string.
@@ -355,11 +365,11 @@ fn short(path: &str) -> String {
     format!("{begin}…{end}")
 }
 
-/// Whether a place is in the standard library or the interpreter itself.
-pub(super) fn is_library(place: &SourcePlace<'_>) -> bool {
-    let file = place.file;
-    file.starts_with('<')
-        || (file.contains("/lib/python") && !is_installed(place))
+/// Where the standard library is: an interpreter that was never installed has it elsewhere.
+fn library(heap: &HeapGraph) -> Option<&str> {
+    let of_os = heap.roots().iter().filter(|root| root.name.starts_with("sys.modules['os']."));
+    let file = of_os.filter_map(|root| root.file.as_deref()).next()?;
+    file.rfind('/').and_then(|slash| file.get(..=slash))
 }
 
 /// Whether a place is in a package that somebody installed.
