@@ -66,6 +66,10 @@ const PLANTED: [Planted; 27] = [
     planted("code_cycles"),
 ];
 
+/// Without GIL these deserve another verdict: the collector looks through code objects there, and
+/// what the dict had held stays with mimalloc, which is more than the dict.
+const WITH_GIL: [&str; 2] = ["code_cycles", "emptied_dict"];
+
 /// What was found wrong, so that one run tells everything.
 #[derive(Default)]
 struct Wrong(Vec<String>);
@@ -85,7 +89,9 @@ fn check(label: &str, whole: bool, offset: usize) {
         let version = (python.version.0, python.version.1);
         let mut wrong = Wrong::default();
         for (at, planted) in PLANTED.iter().enumerate() {
-            let runs = planted.from <= version && version < planted.until;
+            let runs = planted.from <= version
+                && version < planted.until
+                && !(python.label.ends_with('t') && WITH_GIL.contains(&planted.name));
             if runs && (all || at % EVERY == offset % EVERY) {
                 look(python, planted.name, &[], &mut wrong);
             }

@@ -104,9 +104,6 @@ fn false_alarms(case: &Case, verdict: &Verdict) -> Vec<String> {
         alarms.map(|finding| format!("{}: {}", finding.cause, finding.summary)).collect();
     let ask = Ask::new(case);
     all.extend(ask.get::<KnownHolders>().iter().map(|known| known.sentence.clone()));
-    if case.resident(Owner::PythonOrphans) > Bytes(0) {
-        all.push(format!("{} of orphans", case.resident(Owner::PythonOrphans)));
-    }
     all
 }
 
@@ -122,7 +119,7 @@ fn nothing_is_found_wrong_with_healthy_programs() {
     let names = list(if whole { "healthy" } else { "quick" });
     let mut programs = Programs::start(&names);
     let mut wrong = Vec::new();
-    println!("| program | processes | objects | RSS | cause | unreachable | orphans |");
+    eprintln!("| program | processes | objects | RSS | cause | unreachable | orphans |");
     for _ in &names {
         let (name, pids) = programs.next();
         let (mut objects, mut rss, mut garbage, mut orphans) = (0, Bytes(0), Bytes(0), Bytes(0));
@@ -142,7 +139,7 @@ fn nothing_is_found_wrong_with_healthy_programs() {
         }
         causes.dedup();
         let (count, causes) = (pids.len(), causes.join(", "));
-        println!("| {name} | {count} | {objects} | {rss} | {causes} | {garbage} | {orphans} |");
+        eprintln!("| {name} | {count} | {objects} | {rss} | {causes} | {garbage} | {orphans} |");
         programs.go_on();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

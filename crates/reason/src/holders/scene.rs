@@ -367,8 +367,8 @@ fn short(path: &str) -> String {
 
 /// Where the standard library is: an interpreter that was never installed has it elsewhere.
 fn library(heap: &HeapGraph) -> Option<&str> {
-    let of_os = heap.roots().iter().filter(|root| root.name.starts_with("sys.modules['os']."));
-    let file = of_os.filter_map(|root| root.file.as_deref()).next()?;
+    let mut of_os = heap.roots().iter().filter(|root| root.name.starts_with("sys.modules['os']."));
+    let file = of_os.find_map(|root| root.file.as_deref())?;
     file.rfind('/').and_then(|slash| file.get(..=slash))
 }
 
