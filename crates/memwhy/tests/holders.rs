@@ -249,7 +249,8 @@ fn culprits_are_named_on_all_others() {
     // The builds that share all but their layouts with one of these.
     if std::env::var_os(ALL).is_some() {
         let whole = ["2.7.18", "3.8.18", "3.12.1"];
-        let rest = BUILDS.iter().filter(|build| ![&whole[..], &others[..]].concat().contains(build));
+        let rest =
+            BUILDS.iter().filter(|build| ![&whole[..], &others[..]].concat().contains(build));
         for label in rest {
             check(label, true, 0);
         }
