@@ -95,7 +95,8 @@ def serve(live_bytes, cause, shape, **more):
             say(lambda: stats_into(words[1]))
             continue
         hold = words[0] == "hold"
-        answer = commands.get(words[0]) or answer_to(words[hold:], heart)
+        asked = words[hold:] or [""]
+        answer = commands.get(asked[0]) or answer_to(asked, heart)
         if answer is None:
             os._exit(0)
         if hold or words[0] in ("truth", "interned"):

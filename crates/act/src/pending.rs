@@ -199,7 +199,7 @@ impl Ring {
     }
 
     /// 2.7 and 3.6: variables of one file, which only a build with symbols names.
-    fn of_variables(image: &Image, now: Now) -> Option<Self> {
+    fn of_variables(image: &Image, now: Now<'_>) -> Option<Self> {
         let variable = |name| image.symbol(name);
         let lock = now.ptr(variable("pending_lock")?).ok()?;
         // 2.7 looks when its ticker is below 0, which the next tick makes it.
@@ -221,7 +221,7 @@ impl Ring {
     }
 
     /// Whether nobody is adding or taking an entry.
-    fn idle(&self, now: Now) -> bool {
+    fn idle(&self, now: Now<'_>) -> bool {
         match self.lock {
             // 2.7 makes the lock with the first thread.
             None => true,

@@ -93,8 +93,8 @@ impl Subject {
     }
 
     /// Its memory as it is now; of use while it stands still.
-    pub(crate) const fn now(&self) -> Now {
-        Now(self.process.pid)
+    pub(crate) const fn now(&self) -> Now<'_> {
+        Now(&self.process)
     }
 }
 

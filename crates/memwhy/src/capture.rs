@@ -3,17 +3,19 @@
 //! The pipeline on one screen: look around, copy, walk malloc, walk Python, settle who owns what.
 
 use crate::absent;
+use crate::beyond;
 use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
     About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
 };
+use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::locks::{self, Sleep};
 use memwhy_native::{Image, Images};
-use memwhy_python::Python;
 use memwhy_python::find;
+use memwhy_python::{Malloc, Python};
 use memwhy_store::ReadError;
 use memwhy_target::core_file::write::{Existing, WriteError, Written};
 use memwhy_target::live::capture::{Clock, LOOK};
@@ -148,8 +150,14 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
     timings.push(clock.lap("malloc"));
 
+    let stand_in =
+        stranger.map(|(name, image)| Walked::of(view, &images, name, &image, &mut problems));
     // Where another allocator stands in, glibc's chunks are not where the objects are.
-    let serving = malloc.as_ref().filter(|_| stranger.is_none());
+    let serving = match (&stand_in, &malloc) {
+        (Some(walked), _) if walked.complete() => Malloc::StandIn(walked),
+        (Some(_), _) | (None, None) => Malloc::Unknown,
+        (None, Some(glibc)) => Malloc::Glibc(glibc),
+    };
     let python = match Python::observe(view, &images, serving, &native, &mut problems) {
         Ok(python) => Some(python),
         Err(refusal) => {
@@ -172,19 +180,22 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     if let Some(python) = &python {
         python.claim(&mut claims);
     }
-    if stranger.is_some() {
-        claim_stranger(view, &mut claims);
+    if let Some(walked) = &stand_in {
+        walked.claim(&mut claims, |block| python.as_ref().and_then(|p| p.owner_of_block(block)));
+        if !walked.complete() {
+            claim_stranger(view, &mut claims);
+        }
     }
     let mut mappings: Vec<MappingFacts> = view.maps().0.iter().map(|m| m.facts.clone()).collect();
     let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
     timings.push(clock.lap("accounting"));
 
     let mut facts = malloc.map(Glibc::into_facts);
-    if let (Some(facts), Some((name, _))) = (&mut facts, &stranger) {
-        facts.name = format!("{name} (with {} for the loader)", facts.name);
-        facts.walked = false;
+    if let (Some(facts), Some(walked)) = (&mut facts, &stand_in) {
+        facts.name = format!("{} (with {} for the loader)", walked.facts.name, facts.name);
+        facts.walked = walked.complete();
     }
-    let mut case = Case::default();
+    let mut case = Case { stand_in: stand_in.map(|walked| walked.facts), ..Case::default() };
     let source =
         threads::Source { view, images: &images, process: view.process(), detail: options.native };
     let mut python = python;
@@ -213,7 +224,21 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     }
     about.moment = moment;
     let sources = sources.unwrap_or_default();
-    Case { about, accounting, mappings, threads, sources, malloc: facts, problems, timings, ..case }
+    let mut case = Case {
+        about,
+        accounting,
+        mappings,
+        threads,
+        sources,
+        malloc: facts,
+        problems,
+        timings,
+        ..case
+    };
+    beyond::stacks(view, &native, &mut case);
+    beyond::look(view, &mut case);
+    case.timings.push(clock.lap("kernel"));
+    case
 }
 
 /// Observes what `/proc` alone tells of a process whose memory may not be read.
@@ -282,6 +307,7 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
     let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
     let mut ranges: Vec<_> =
         stacks.chain(main).filter(|m| m.anonymous()).map(memwhy_target::Mapping::range).collect();
+    ranges.extend(beyond::ended(view));
     ranges.sort_unstable();
     ranges.dedup();
     for range in ranges {

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod beyond;
 mod capture;
 pub mod commands;
 mod look;

@@ -5,11 +5,11 @@ use memwhy::Options;
 use memwhy::model::{Case, Owner, Pause, ProblemKind, Problems};
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::{self, FreeChunks, Glibc};
-use memwhy_python::Python;
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::layout::Layouts;
 use memwhy_python::layout::tables::gc_state::GcHeads;
 use memwhy_python::layout::tables::interpreter_state::Obmalloc;
+use memwhy_python::{Malloc, Python};
 use memwhy_target::{Process, View};
 use memwhy_testkit::{Truth, Turn, Workload, require, script};
 use std::path::{Path, PathBuf};
@@ -116,7 +116,8 @@ fn with(seen: &Seen, change: impl FnOnce(&mut Layouts)) -> (usize, bool, Problem
     let libc = glibc::libc(&seen.images);
     let malloc = libc.and_then(|libc| Glibc::walk(&seen.view, libc, &mut problems));
     let (view, images) = (&seen.view, &seen.images);
-    let python = Python::of(interpreter, view, images, malloc.as_ref(), &[], &mut problems);
+    let serving = malloc.as_ref().map_or(Malloc::Unknown, Malloc::Glibc);
+    let python = Python::of(interpreter, view, images, serving, &[], &mut problems);
     let graph = python.graph();
     (graph.len(), graph.complete(), problems)
 }

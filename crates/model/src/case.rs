@@ -6,8 +6,9 @@
 use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
-    Accounting, Addr, AddrRange, Bytes, Closeups, Details, FreeList, HeapGraph, LockFacts,
-    ObjectId, Owner, Problems, TaskFacts, Trust,
+    Accounting, Addr, AddrRange, Bytes, CgroupFacts, Closeups, Details, ForkFacts, FreeList,
+    HeapGraph, HugeFacts, LockFacts, ObjectId, Owner, Problems, StackFacts, StandIn, TaskFacts,
+    Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -50,6 +51,18 @@ pub struct Case {
     pub pymalloc: Option<PymallocFacts>,
     /// The same of mimalloc, where CPython's objects are in it: without GIL they are.
     pub mimalloc: Option<MimallocFacts>,
+    /// The allocator that stands in for glibc's, if one does.
+    #[serde(default)]
+    pub stand_in: Option<StandIn>,
+    /// The stack of every thread, and stacks that are kept for threads to come.
+    #[serde(default)]
+    pub thread_stacks: Vec<StackFacts>,
+    /// Huge pages, if it has some.
+    #[serde(default)]
+    pub huge: Option<HugeFacts>,
+    /// What it shares with the process that it was forked from, if it was.
+    #[serde(default)]
+    pub fork: Option<ForkFacts>,
     /// What CPython keeps for objects to come.
     pub free_lists: Vec<FreeList>,
     /// The state of the cyclic garbage collector.
@@ -264,17 +277,6 @@ pub struct Moment {
     pub torn_reads: u64,
 }
 
-/// The control group that pays for the process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupFacts {
-    /// Its path below the hierarchy.
-    pub path: String,
-    /// What it uses, page cache included.
-    pub used: Bytes,
-    /// What it may use, if limited.
-    pub limit: Option<Bytes>,
-}
-
 /// One mapping, as smaps has it, and who owns its pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingFacts {
@@ -294,6 +296,15 @@ pub struct MappingFacts {
     pub pss: Bytes,
     /// Changed and only ours.
     pub private_dirty: Bytes,
+    /// As the file has it and only ours: with what is dirty, what would be free without us.
+    #[serde(default)]
+    pub private_clean: Bytes,
+    /// Given up by the program, and there until the kernel needs it (`MADV_FREE`).
+    #[serde(default)]
+    pub lazy_free: Bytes,
+    /// Whether the program asked for huge pages here (`MADV_HUGEPAGE`).
+    #[serde(default)]
+    pub huge_advised: bool,
     /// Swapped out.
     pub swap: Bytes,
     /// In huge pages.

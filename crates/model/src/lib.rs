@@ -22,11 +22,13 @@ pub mod closeups;
 pub mod details;
 mod free_lists;
 pub mod heap;
+pub mod kernel;
 pub mod locks;
 pub mod partition;
 pub mod places;
 pub mod problem;
 pub mod residency;
+pub mod stand_in;
 pub mod tasks;
 pub mod threads;
 pub mod trial;
@@ -35,9 +37,9 @@ pub mod trust;
 pub use addr::{Addr, AddrRange};
 pub use bytes::Bytes;
 pub use case::{
-    About, ArenaFacts, Case, CgroupFacts, ChunkClass, GcDebug, GcFacts, GlibcFacts, Mallinfo,
-    MallocFacts, MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass,
-    PymallocFacts, PythonAbout, TargetKind, Timing, Untold,
+    About, ArenaFacts, Case, ChunkClass, GcDebug, GcFacts, GlibcFacts, Mallinfo, MallocFacts,
+    MappingFacts, MimallocFacts, Moment, Pause, PinFacts, PymallocClass, PymallocFacts,
+    PythonAbout, TargetKind, Timing, Untold,
 };
 pub use closeups::Closeups;
 pub use details::{Details, Label, PREVIEW_BUDGETS};
@@ -45,6 +47,7 @@ pub use free_lists::FreeList;
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
 };
+pub use kernel::{CgroupFacts, Charges, ForkFacts, HugeFacts, HugeMapping, Relation, StackFacts};
 pub use locks::{
     AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
 };
@@ -52,6 +55,7 @@ pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use places::{SourcePlace, SourcePlaces};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
+pub use stand_in::{ClassFacts, EmbeddedAllocator, StandIn};
 pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};
 pub use threads::{
     Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,

@@ -26,6 +26,7 @@ pub struct PageRun {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Residency {
     runs: Vec<PageRun>,
+    huge: Option<Vec<AddrRange>>,
 }
 
 impl Residency {
@@ -44,7 +45,19 @@ impl Residency {
                 _ => kept.push(run),
             }
         }
-        Self { runs: kept }
+        Self { runs: kept, huge: None }
+    }
+
+    /// Says which ranges, ascending, consist of huge pages.
+    #[must_use]
+    pub fn with_huge(self, ranges: Vec<AddrRange>) -> Self {
+        Self { huge: Some(ranges), ..self }
+    }
+
+    /// The ranges of huge pages, `None` where the kernel does not tell.
+    #[must_use]
+    pub fn huge(&self) -> Option<&[AddrRange]> {
+        self.huge.as_deref()
     }
 
     /// Every run, ascending.

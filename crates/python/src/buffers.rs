@@ -48,7 +48,12 @@ impl<'a> Buffers<'a> {
             let size = self.places.mimalloc?.block_at(start)?;
             Some(resident(self.memory, AddrRange::sized(start, size)))
         };
-        self.places.pymalloc.block_at(start).or_else(in_page).or_else(|| {
+        let of_stand_in = || {
+            let block = self.places.stand_in?.block_at(start)?;
+            Some(resident(self.memory, block))
+        };
+        let small = self.places.pymalloc.block_at(start).or_else(in_page).or_else(of_stand_in);
+        small.or_else(|| {
             let chunk = self.places.malloc?.chunk_of(start)?;
             chunk.in_use().then(|| resident(self.memory, chunk.range()))
         })

@@ -21,6 +21,7 @@ use memwhy_model::{
 };
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::{Mimalloc, Page};
+use memwhy_native::alloc::stand_in::Walked;
 use memwhy_target::progress::{self, Step};
 use memwhy_target::{Fault, MAX_READ, Memory, MemoryExt, View};
 use rustc_hash::FxHashMap;
@@ -70,6 +71,8 @@ pub struct Places<'a> {
     pub mimalloc: Option<&'a Mimalloc>,
     /// malloc, if it could be walked.
     pub malloc: Option<&'a Glibc>,
+    /// What stands in for malloc, if that could be walked.
+    pub stand_in: Option<&'a Walked>,
     /// Present parts of the writable data of images.
     pub data: Vec<AddrRange>,
     /// Anonymous memory of unknown management, to be searched word by word: where malloc is not
@@ -103,7 +106,10 @@ pub fn walk(
         // Where objects are in mimalloc, all of them are, whatever their size.
         (Some(mimalloc), _) => finder.pages(mimalloc, problems),
         (None, Some(malloc)) => finder.chunks(malloc, places.pymalloc),
-        (None, None) => finder.heap.incomplete(),
+        (None, None) => match places.stand_in {
+            Some(walked) => finder.blocks(walked, places.pymalloc),
+            None => finder.heap.incomplete(),
+        },
     }
     for range in &places.wild {
         finder.words(*range, Flags::default());
@@ -240,25 +246,38 @@ impl Finder<'_> {
         if !malloc.complete() {
             self.heap.incomplete();
         }
-        let mut head = [0; BLOCK_HEAD];
         for chunk in malloc.chunks.iter().filter(|chunk| chunk.in_use()) {
-            let (at, room) = (chunk.memory(), chunk.usable());
-            if pymalloc.covers(at) {
-                continue;
-            }
-            let len = usize::try_from(room.min(BLOCK_HEAD as u64)).unwrap_or(0) & !7;
-            let head = head.get_mut(..len).unwrap_or_default();
-            if self.memory.read(at, head).is_err() {
-                continue;
-            }
-            if let Some((object, ty, flags)) = self.classify(at, head, room) {
-                let taken = resident(self.memory, chunk.range());
-                self.heap.push(object, ty, taken, flags);
-                self.in_chunks.push((at, object));
-            } else if let Some(shape) = self.layouts.number_blocks {
-                let prefix = debug::prefix(head);
-                self.numbers(&shape, at, prefix, room);
-            }
+            self.block(chunk.memory(), chunk.usable(), chunk.range(), pymalloc);
+        }
+    }
+
+    /// Takes the objects in blocks of an allocator that stands in for malloc.
+    fn blocks(&mut self, walked: &Walked, pymalloc: &Pymalloc) {
+        if !walked.complete() {
+            self.heap.incomplete();
+        }
+        for block in &walked.used {
+            self.block(block.start, block.len(), *block, pymalloc);
+        }
+    }
+
+    /// Takes what is in `room` bytes that malloc gave out at `at`, of which `taken` is what it costs.
+    fn block(&mut self, at: Addr, room: u64, taken: AddrRange, pymalloc: &Pymalloc) {
+        if pymalloc.covers(at) {
+            return;
+        }
+        let mut head = [0; BLOCK_HEAD];
+        let len = usize::try_from(room.min(BLOCK_HEAD as u64)).unwrap_or(0) & !7;
+        let head = head.get_mut(..len).unwrap_or_default();
+        if self.memory.read(at, head).is_err() {
+            return;
+        }
+        if let Some((object, ty, flags)) = self.classify(at, head, room) {
+            self.heap.push(object, ty, resident(self.memory, taken), flags);
+            self.in_chunks.push((at, object));
+        } else if let Some(shape) = self.layouts.number_blocks {
+            let prefix = debug::prefix(head);
+            self.numbers(&shape, at, prefix, room);
         }
     }
 

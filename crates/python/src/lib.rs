@@ -54,4 +54,4 @@ pub mod version;
 
 mod observe;
 pub use find::Refusal;
-pub use observe::Python;
+pub use observe::{Malloc, Python};

@@ -18,6 +18,7 @@ use memwhy_model::{
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::Mimalloc;
+use memwhy_native::alloc::stand_in::Walked;
 use memwhy_target::progress::{self, Step};
 use memwhy_target::{Memory, Thread, View};
 use rustc_hash::FxHashMap;
@@ -29,6 +30,27 @@ const MOST_STACK_CHUNKS: usize = 1 << 16;
 const FEWEST_OBJECTS: usize = 5000;
 /// Rows of the tables that name what pins memory.
 const PINS_NAMED: usize = 8;
+
+/// Who serves `malloc`, as far as it was walked.
+#[derive(Clone, Copy, Debug)]
+pub enum Malloc<'a> {
+    /// glibc.
+    Glibc(&'a Glibc),
+    /// Another one.
+    StandIn(&'a Walked),
+    /// It is not known, or could not be walked: memory is searched word by word.
+    Unknown,
+}
+
+impl<'a> Malloc<'a> {
+    const fn parts(self) -> (Option<&'a Glibc>, Option<&'a Walked>) {
+        match self {
+            Self::Glibc(glibc) => (Some(glibc), None),
+            Self::StandIn(walked) => (None, Some(walked)),
+            Self::Unknown => (None, None),
+        }
+    }
+}
 
 /// A Python process, observed.
 #[derive(Debug)]
@@ -54,7 +76,7 @@ impl Python {
     pub fn observe(
         view: &View,
         images: &Images,
-        malloc: Option<&Glibc>,
+        malloc: Malloc<'_>,
         native: &[Thread],
         problems: &mut Problems,
     ) -> Result<Self, Refusal> {
@@ -70,16 +92,18 @@ impl Python {
         interpreter: Interpreter,
         view: &View,
         images: &Images,
-        malloc: Option<&Glibc>,
+        malloc: Malloc<'_>,
         native: &[Thread],
         problems: &mut Problems,
     ) -> Self {
+        let (malloc, stand_in) = malloc.parts();
         let layouts = interpreter.layouts;
         let interpreters = runtime::interpreters(view, &interpreter, problems);
         let pymalloc = find_arenas::walk(view, &interpreter, &interpreters, problems);
         // Without GIL, and with PYTHONMALLOC=mimalloc.
-        let mimalloc =
-            if pymalloc.arenas.is_empty() { Mimalloc::walk(view, problems) } else { None };
+        let foreign = stand_in.is_some_and(|walked| walked.facts.name == "mimalloc");
+        let own = pymalloc.arenas.is_empty() && !foreign;
+        let mimalloc = if own { Mimalloc::walk(view, problems) } else { None };
         // Of the interpreter all data counts: constants on pages that nobody has touched are in
         // its file.
         let others = images.0.iter().filter(|image| image.path != interpreter.image);
@@ -90,8 +114,9 @@ impl Python {
             pymalloc: &pymalloc,
             mimalloc: mimalloc.as_ref(),
             malloc,
+            stand_in,
             data,
-            wild: if mimalloc.is_some() || malloc.is_some() {
+            wild: if mimalloc.is_some() || malloc.is_some() || stand_in.is_some() {
                 Vec::new()
             } else {
                 wild(view, &pymalloc)
@@ -253,6 +278,12 @@ impl Python {
         if let Some(mimalloc) = &mut self.mimalloc {
             mimalloc.facts.pinned_by_type = named;
         }
+    }
+
+    /// Who owns a block in use of an allocator that stands in, if it is Python's.
+    #[must_use]
+    pub fn owner_of_block(&self, block: AddrRange) -> Option<Owner> {
+        self.occupant(block).map(|object| self.owner(object))
     }
 
     /// The object in a block, or the one whose buffer the block is.

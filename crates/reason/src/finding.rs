@@ -74,7 +74,8 @@ pub struct Finding {
     pub standing: Standing,
     /// How much of RSS it explains; nothing unless it holds.
     pub explains: Bytes,
-    /// How much of RSS it may explain where it is undecided.
+    /// How much of RSS it may explain where it is undecided, and how much of what it is about was
+    /// there where it is refuted.
     pub could_explain: Bytes,
     /// One line, with its number, whatever the standing.
     pub summary: String,

@@ -15,6 +15,7 @@ pub mod analyses;
 pub mod ask;
 pub mod closeup;
 pub mod expression;
+pub mod family;
 pub mod finding;
 pub mod groups;
 pub mod holders;

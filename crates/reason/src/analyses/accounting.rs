@@ -56,7 +56,10 @@ pub fn walk_is_exact(malloc: &MallocFacts) -> bool {
 /// How it is known that bytes belong to `owner`.
 fn trust_in(owner: Owner, case: &Case) -> Trust {
     let python = case.about.python.as_ref().map_or(Trust::Heuristic, |python| python.layout);
+    let other = case.stand_in.as_ref().map(|other| (other.walked, other.off));
     let malloc = match &case.malloc {
+        Some(_) if other == Some((true, Bytes(0))) => Trust::Target,
+        Some(_) if other.is_some_and(|(walked, _)| walked) => Trust::Table,
         Some(malloc) if walk_is_exact(malloc) => Trust::Target,
         Some(malloc) if malloc.walked => Trust::Table,
         Some(_) | None => Trust::Heuristic,

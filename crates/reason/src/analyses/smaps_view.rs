@@ -35,6 +35,8 @@ pub struct SmapsTotals {
     pub huge: Bytes,
     /// Swapped out, not in RSS.
     pub swap: Bytes,
+    /// The part of RSS that the program gave up and the kernel has not taken yet.
+    pub lazy_free: Bytes,
 }
 
 impl Analysis for SmapsView {
@@ -47,6 +49,7 @@ impl Analysis for SmapsView {
             sum.rss += map.rss;
             sum.huge += map.anon_huge;
             sum.swap += map.swap;
+            sum.lazy_free += map.lazy_free;
             if map.shmem {
                 sum.shmem += map.rss;
                 continue;

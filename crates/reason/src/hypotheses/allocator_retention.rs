@@ -10,7 +10,7 @@
 //! [`retention`](crate::analyses::retention). A trim is safe to predict: whole free pages are what
 //! `malloc_trim(0)` returns, and the prediction was within 6 pages of what 9 trims returned.
 
-use super::Hypothesis;
+use super::{Hypothesis, stand_in};
 use crate::analyses::accounting::walk_is_exact;
 use crate::analyses::retention::{FAR_GROWN, Retained};
 use crate::analyses::{Class, Holders, Retention};
@@ -58,7 +58,9 @@ impl Hypothesis for AllocatorRetention {
         if !noteworthy(free, rss) {
             // What was not walked may be free too. If it could tip the scale, we do not know.
             if !malloc.walked && noteworthy(free + unseen, rss) {
-                let missing = format!("the heap of {} cannot be walked yet", malloc.name);
+                let name = ask.stand_in.as_ref().map_or("", |other| other.name.as_str());
+                let advice = stand_in::advice(name);
+                let missing = format!("the heap of {} is not walked; {advice}", malloc.name);
                 return finding.undecided(missing, free + unseen);
             }
             return finding;
@@ -68,8 +70,12 @@ impl Hypothesis for AllocatorRetention {
         finding.summary = format!(
             "{} is memory that the program freed and {} keeps",
             of_all(free, ask),
-            malloc.name
+            ask.stand_in.as_ref().map_or(&malloc.name, |other| &other.name)
         );
+        if let Some(other) = &ask.stand_in {
+            stand_in::fill(&mut finding, ask, other);
+            return finding;
+        }
         match (&malloc.glibc, &*ask.get::<Retention>()) {
             (Some(glibc), Some(kept)) => fill(&mut finding, ask, malloc, glibc, kept),
             _ => finding.confidence = finding.confidence.less(),

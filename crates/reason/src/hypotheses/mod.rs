@@ -6,12 +6,18 @@
 pub mod allocator_retention;
 pub mod busy;
 pub mod deadlock;
+pub mod file_mappings;
+pub mod fork_cow;
+pub mod huge_pages;
 pub mod known_bug;
 pub mod none;
 pub mod pymalloc_fragmentation;
 pub mod python2_free_lists;
 pub mod python_objects;
 pub mod refcount_leak;
+pub mod shared_memory;
+mod stand_in;
+pub mod thread_stacks;
 pub mod uncollectable;
 pub mod uncollected_cycles;
 
@@ -28,7 +34,7 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 10] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 15] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
     &python2_free_lists::Python2FreeLists,
@@ -36,6 +42,11 @@ pub const HYPOTHESES: [&dyn Hypothesis; 10] = [
     &uncollected_cycles::UncollectedCycles,
     &uncollectable::Uncollectable,
     &refcount_leak::RefcountLeak,
+    &huge_pages::HugePages,
+    &fork_cow::ForkCow,
+    &shared_memory::SharedMemory,
+    &file_mappings::FileMappings,
+    &thread_stacks::ThreadStacks,
     &known_bug::KnownBug,
     &deadlock::Deadlock,
     &busy::Busy,

@@ -13,14 +13,8 @@ pub const ID: &str = "none";
 const NAMED: usize = 2;
 
 /// Owners whose bytes no hypothesis of this release judges: much of them is not called ordinary.
-const NOT_JUDGED: [Owner; 6] = [
-    Owner::MallocNative,
-    Owner::OtherAllocator,
-    Owner::StackNative,
-    Owner::FileDirty,
-    Owner::Shmem,
-    Owner::AnonOther,
-];
+const NOT_JUDGED: [Owner; 4] =
+    [Owner::MallocNative, Owner::OtherAllocator, Owner::FileDirty, Owner::AnonOther];
 
 /// What the size consists of.
 #[must_use]

@@ -9,7 +9,7 @@
 
 use super::Hypothesis;
 use crate::analyses::holders::pointed_at;
-use crate::analyses::{By, Histogram, Holders, Immortal, Keepers, Kept, Program};
+use crate::analyses::{By, Elsewhere, Histogram, Holders, Immortal, Keepers, Kept, Program};
 use crate::wording::{amount, count, of_all, percent, short_type};
 use crate::{Ask, Finding, Hold, Holder, NOTEWORTHY_BYTES, Remedy, Standing, holders};
 use memwhy_model::{Bytes, Owner, Trust};
@@ -56,6 +56,7 @@ impl Hypothesis for PythonObjects {
         let data = Bytes(resident.minus(text.footprint).0.min(text.data.0));
         // What other causes account for nobody holds on purpose.
         let data = data.minus(ask.get::<Kept>().bytes).minus(ask.get::<Immortal>().bytes);
+        let data = data.minus(*ask.get::<Elsewhere>());
         // Classes are the program, unless it makes them while it runs.
         let data = Bytes((data + holders::made_classes(ask)).0.min(resident.0));
         let held = who_holds(ask);

@@ -3,7 +3,7 @@
 use super::parts::wrapped;
 use memwhy_model::{
     ArenaFacts, Bytes, Case, FreeList, GlibcFacts, MimallocFacts, Owner, PymallocClass,
-    PymallocFacts,
+    PymallocFacts, StandIn,
 };
 use memwhy_reason::Ask;
 use memwhy_reason::analyses::Retention;
@@ -15,6 +15,8 @@ use serde_json::Value;
 struct MallocBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     malloc: Option<MallocOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stand_in: Option<StandInOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pymalloc: Option<PymallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +192,41 @@ struct TypePools<'a> {
     pools: u64,
 }
 
+#[derive(Serialize)]
+struct StandInOut<'a> {
+    name: &'a str,
+    image: &'a str,
+    release: &'a str,
+    walked: bool,
+    exact: bool,
+    blocks: u64,
+    used_bytes: u64,
+    free_block_bytes: u64,
+    cached_bytes: u64,
+    free_page_bytes: u64,
+    returned_bytes: u64,
+    overhead_bytes: u64,
+    reserved_bytes: u64,
+}
+
+fn of_stand_in(facts: &StandIn) -> StandInOut<'_> {
+    StandInOut {
+        name: &facts.name,
+        image: &facts.image,
+        release: &facts.release,
+        walked: facts.walked,
+        exact: facts.walked && facts.off == Bytes(0),
+        blocks: facts.blocks,
+        used_bytes: facts.used.0,
+        free_block_bytes: facts.free_blocks.0,
+        cached_bytes: facts.cached.0,
+        free_page_bytes: facts.free_pages.0,
+        returned_bytes: facts.returned.0,
+        overhead_bytes: facts.overhead.0,
+        reserved_bytes: facts.reserved.0,
+    }
+}
+
 /// What `memwhy malloc --json` prints.
 #[must_use]
 pub fn malloc(case: &Case) -> Value {
@@ -205,12 +242,13 @@ pub fn malloc(case: &Case) -> Value {
             .as_ref()
             .map(|glibc| of_glibc(glibc, walk_is_exact(facts), retention.filter(|_| noteworthy))),
     });
+    let stand_in = case.stand_in.as_ref().map(of_stand_in);
     let pymalloc = case.pymalloc.as_ref().map(|facts| of_pymalloc(case, facts));
     let mimalloc = case.mimalloc.as_ref().map(|facts| of_mimalloc(case, facts));
     wrapped(
         "memwhy.malloc/1",
         case,
-        MallocBody { malloc, pymalloc, mimalloc, free_lists: &case.free_lists },
+        MallocBody { malloc, stand_in, pymalloc, mimalloc, free_lists: &case.free_lists },
     )
 }
 

@@ -4,7 +4,9 @@
 //! is missing means *unknown*, never zero.
 
 mod diff;
+mod family;
 mod garbage;
+mod kernel;
 mod locks;
 mod malloc;
 mod objects;
@@ -16,6 +18,7 @@ mod trial;
 mod watch;
 
 pub use diff::diff;
+pub use family::family;
 pub use garbage::garbage;
 pub use locks::locks;
 pub use malloc::malloc;
@@ -45,6 +48,7 @@ pub fn report(case: &Case, verdict: &Verdict) -> Value {
     value(&Report {
         head: Head::of(REPORT, case),
         rss: rss(&ask),
+        kernel: kernel::of(&ask),
         heap: heap_summary(&ask),
         threads: stacks::threads(case, ThreadDetail::default()),
         verdict: VerdictOut {
@@ -69,6 +73,7 @@ struct Report<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     rss: Rss,
+    kernel: kernel::KernelOut,
     #[serde(skip_serializing_if = "Option::is_none")]
     heap: Option<HeapOut>,
     threads: Vec<stacks::ThreadOut<'a>>,
@@ -142,6 +147,8 @@ struct Cgroup<'a> {
     used_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charged: Option<kernel::ChargesOut>,
 }
 
 #[derive(Serialize)]
@@ -284,6 +291,7 @@ impl<'a> Head<'a> {
                 path: &cgroup.path,
                 used_bytes: cgroup.used.0,
                 limit_bytes: cgroup.limit.map(|limit| limit.0),
+                charged: cgroup.charged.map(kernel::ChargesOut::of),
             }),
             withheld: about.withheld.as_deref(),
         };

@@ -7,7 +7,7 @@ use crate::blocks::{Block, render};
 use crate::style::Tone;
 use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::analyses::holders::pointed_at;
-use memwhy_reason::analyses::{SmapsTotals, SmapsView};
+use memwhy_reason::analyses::{GroupCharges, SmapsTotals, SmapsView};
 use memwhy_reason::hypotheses::none::owner_name;
 use memwhy_reason::verdict::said;
 use memwhy_reason::{Analysis, Ask, Finding, Holder, Verdict, wording};
@@ -29,6 +29,9 @@ const OWN_PLACE_SHARE: f64 = 0.01;
 
 /// The same as an amount.
 const OWN_PLACE: Bytes = Bytes::mib(1);
+
+/// From this share of RSS on it is told that something many processes have none of is no cause.
+const TOLD_SHARE: f64 = 0.05;
 
 /// From this on an owner's share is printed with it.
 const SHARE_SHOWN: f64 = 0.10;
@@ -62,6 +65,9 @@ pub fn explain(case: &Case, verdict: &Verdict, style: Style) -> String {
 
 fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
     let mut blocks = vec![header(case)];
+    if let Some(told) = GroupCharges::compute(&Ask::new(case)) {
+        blocks.push(Block::labelled("GROUP", told));
+    }
     blocks.push(Block::toned("VERDICT", answer(verdict), Tone::Verdict));
     let label = if case.about.tells(Untold::Residency) { "  RSS" } else { "  CORE" };
     blocks.push(Block::labelled(label, rss_line(case)));
@@ -75,7 +81,9 @@ fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
     if !others.is_empty() {
         blocks.push(Block::labelled("ALSO", others.join(" · ")));
     }
-    let ruled_out: Vec<&str> = verdict.ruled_out().map(|f| f.summary.as_str()).collect();
+    let told = |finding: &&Finding| tells(finding, case.rss());
+    let ruled_out: Vec<&str> =
+        verdict.ruled_out().filter(told).map(|f| f.summary.as_str()).collect();
     if !ruled_out.is_empty() {
         blocks.push(Block::labelled("NOT", ruled_out.join(" · ")));
     }
@@ -94,6 +102,17 @@ fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
         blocks.push(Block::labelled("NOTES", notes.join(" · ")));
     }
     blocks
+}
+
+/// Whether it is news that a cause does not hold: of what a process may have none of, only if it
+/// has some.
+fn tells(finding: &Finding, rss: Bytes) -> bool {
+    match finding.cause {
+        "huge-pages" | "fork-cow" | "shared-memory" | "file-mappings" | "thread-stacks" => {
+            finding.could_explain.share_of(rss) >= TOLD_SHARE
+        }
+        _ => true,
+    }
 }
 
 fn answer(verdict: &Verdict) -> String {
@@ -242,6 +261,20 @@ fn next(case: &Case, verdict: &Verdict) -> String {
 /// Doubts first, then problems that are no doubt.
 fn notes(case: &Case, verdict: &Verdict) -> Vec<String> {
     let mut notes = verdict.doubts.clone();
+    let seen = SmapsView::compute(&Ask::new(case));
+    if seen.swap >= OWN_PLACE {
+        notes.push(format!(
+            "{} more is swapped out, which RSS does not count: with it the process has {}",
+            seen.swap,
+            case.rss() + seen.swap
+        ));
+    }
+    if seen.lazy_free >= OWN_PLACE {
+        notes.push(format!(
+            "{} of RSS was freed lazily (MADV_FREE): the kernel takes it when it needs it",
+            seen.lazy_free
+        ));
+    }
     if !case.about.untold.is_empty() {
         let untold: Vec<&str> = case.about.untold.iter().map(|what| what.name()).collect();
         notes.insert(0, format!("a core does not tell {}", untold.join(", ")));

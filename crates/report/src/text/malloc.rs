@@ -5,7 +5,7 @@ use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
 use memwhy_model::{
     Bytes, Case, GlibcFacts, MallocFacts, MimallocFacts, Owner, PymallocClass, PymallocFacts,
-    Untold,
+    StandIn, Untold,
 };
 use memwhy_reason::analyses::Retention;
 use memwhy_reason::{Ask, wording};
@@ -25,6 +25,7 @@ pub fn malloc(case: &Case, style: Style) -> String {
         Some(facts) => {
             blocks.push(Block::labelled("MALLOC", &*facts.name));
             match &facts.glibc {
+                _ if case.stand_in.is_some() => {}
                 Some(glibc) => of_glibc(case, facts, glibc, &mut blocks),
                 None => blocks.push(Block::labelled(
                     "",
@@ -36,6 +37,9 @@ pub fn malloc(case: &Case, style: Style) -> String {
             }
         }
     }
+    if let Some(facts) = &case.stand_in {
+        of_stand_in(case, facts, &mut blocks);
+    }
     if let Some(facts) = &case.pymalloc {
         blocks.push(Block::Gap);
         of_pymalloc(case, facts, &mut blocks);
@@ -46,6 +50,54 @@ pub fn malloc(case: &Case, style: Style) -> String {
     }
     free_lists(case, &mut blocks);
     render(&blocks, style)
+}
+
+/// The heap of an allocator that stands in for glibc's.
+fn of_stand_in(case: &Case, facts: &StandIn, blocks: &mut Vec<Block>) {
+    blocks.push(Block::labelled("", format!("by {}", facts.image)));
+    if !facts.walked {
+        let heap = case.resident(Owner::OtherAllocator);
+        blocks.push(Block::labelled("", format!("its heap is not walked: {heap} at most")));
+        return;
+    }
+    let proof = if facts.off == Bytes(0) {
+        "walk == the allocator's own counts: 0 B off".to_owned()
+    } else {
+        format!("walk and the allocator's own counts: {} off", facts.off)
+    };
+    blocks.push(Block::labelled("", format!("laid out as {}; {proof}", facts.release)));
+    let rows = [
+        ("in use", facts.used),
+        ("free, between blocks in use", facts.free_blocks),
+        ("free, in caches of threads", facts.cached),
+        ("free pages", facts.free_pages),
+        ("given back to the kernel", facts.returned),
+        ("its own", facts.overhead),
+        ("reserved in all", facts.reserved),
+    ];
+    let mut table = Table::new(&[("amount", Side::Right), ("what", Side::Left)]);
+    for (what, bytes) in rows {
+        table.row([bytes.to_string(), what.to_owned()]);
+    }
+    blocks.extend([Block::Gap, Block::Table(table), Block::Gap]);
+    let mut classes = facts.classes.clone();
+    classes
+        .sort_unstable_by_key(|class| std::cmp::Reverse((class.free * class.block, class.block)));
+    let mut table = Table::new(&[
+        ("block", Side::Right),
+        ("used", Side::Right),
+        ("free", Side::Right),
+        ("free bytes", Side::Right),
+    ]);
+    for class in classes.iter().take(SIZES) {
+        table.row([
+            class.block.to_string(),
+            wording::digits(class.used),
+            wording::digits(class.free),
+            Bytes(class.free * class.block).to_string(),
+        ]);
+    }
+    blocks.push(Block::Table(table));
 }
 
 /// What CPython keeps for objects to come.

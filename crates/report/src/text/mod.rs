@@ -4,6 +4,7 @@
 
 mod diff;
 mod explain;
+mod family;
 mod garbage;
 mod heap;
 mod locks;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use diff::diff;
 pub use explain::explain;
+pub use family::family;
 pub use garbage::garbage;
 pub use heap::heap;
 pub use locks::{LocksShown, locks};
@@ -95,12 +97,17 @@ fn signal_name(signal: i32) -> String {
 
 /// What the process calls itself: the script or module for a plain `python`, else all of its title.
 fn name(about: &About) -> String {
+    named(&about.command, &about.exe)
+}
+
+/// The same by its arguments, or its program where it has none.
+fn named(command: &[String], exe: &str) -> String {
     let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let Some(program) = about.command.first() else { return base(&about.exe) };
+    let Some(program) = command.first() else { return base(exe) };
     if !base(program).starts_with("python") {
-        return if about.command.len() == 1 { program.trim().to_owned() } else { base(program) };
+        return if command.len() == 1 { program.trim().to_owned() } else { base(program) };
     }
-    let mut rest = about.command.iter().skip(1);
+    let mut rest = command.iter().skip(1);
     while let Some(word) = rest.next() {
         match word.as_str() {
             "-m" => return rest.next().map_or_else(|| base(program), |m| format!("python -m {m}")),

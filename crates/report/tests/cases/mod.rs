@@ -143,6 +143,7 @@ fn about(command: &str) -> About {
             path: "/system.slice/app.service".into(),
             used: Bytes::mib(612),
             limit: Some(Bytes::mib(1024)),
+            ..CgroupFacts::default()
         }),
         ..About::default()
     }

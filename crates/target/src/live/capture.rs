@@ -135,7 +135,7 @@ pub(crate) fn capture_with(
         timings.push(clock.lap("copy"));
     };
     progress::begin(Step::Copying, plan.len);
-    let copy = ready.fill(process.pid, &plan, deadline, keep);
+    let copy = ready.fill(process, &plan, deadline, keep);
     let Some((copy, missing)) = copy else {
         return Err(OpenError::TooSlow { pid: process.pid, patience });
     };
@@ -354,7 +354,7 @@ impl Slabs {
     /// Returns the copy and what could not be copied; `None`, the target let go, after `deadline`.
     fn fill(
         mut self,
-        pid: u32,
+        process: &Process,
         plan: &Plan,
         deadline: Instant,
         mut keep: impl FnMut(Copying),
@@ -370,7 +370,7 @@ impl Slabs {
             let left = plan.len - (n * SLAB) as u64;
             let mut slab = slab.unwrap_or_else(|| vec![0; SLAB]);
             slab.resize(usize::try_from(left).unwrap_or(SLAB).min(SLAB), 0);
-            copy_slab(pid, &plan.slab(n), &mut slab, &mut missing);
+            copy_slab(process, &plan.slab(n), &mut slab, &mut missing);
             progress::add(slab.len() as u64);
             Some(slab)
         };
@@ -406,7 +406,7 @@ impl Slabs {
 }
 
 fn copy_slab(
-    pid: u32,
+    process: &Process,
     pieces: &[(u64, usize, usize)],
     slab: &mut [u8],
     missing: &mut Vec<AddrRange>,
@@ -416,7 +416,7 @@ fn copy_slab(
         let wanted: Vec<(u64, usize)> = batch.iter().map(|(addr, _, len)| (*addr, *len)).collect();
         let total: usize = wanted.iter().map(|(_, len)| len).sum();
         let Some(buf) = slab.get_mut(*start..start + total) else { continue };
-        if process_vm::read_pieces(pid, &wanted, buf).is_ok_and(|n| n == total) {
+        if process.read_pieces(&wanted, buf).is_ok_and(|n| n == total) {
             continue;
         }
         // Some page of it went away: find out which, page by page.
@@ -425,7 +425,7 @@ fn copy_slab(
                 let page = (len - at).min(4096);
                 let buf = slab.get_mut(offset + at..offset + at + page).unwrap_or_default();
                 let addr = addr + at as u64;
-                if !process_vm::read(pid, addr, buf).is_ok_and(|n| n == page) {
+                if !process.read(addr, buf).is_ok_and(|n| n == page) {
                     missing.push(AddrRange::sized(memwhy_model::Addr(addr), page as u64));
                 }
             }

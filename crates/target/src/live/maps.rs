@@ -150,6 +150,9 @@ fn detail(line: &str, facts: &mut MappingFacts) {
         "Rss" => facts.rss = kib(),
         "Pss" => facts.pss = kib(),
         "Private_Dirty" => facts.private_dirty = kib(),
+        "Private_Clean" => facts.private_clean = kib(),
+        "LazyFree" => facts.lazy_free = kib(),
+        "VmFlags" => facts.huge_advised = rest.split_ascii_whitespace().any(|flag| flag == "hg"),
         "Swap" => facts.swap = kib(),
         "AnonHugePages" => facts.anon_huge = kib(),
         _ => {}
@@ -190,6 +193,9 @@ AnonHugePages:         0 kB
 VmFlags: rd ex mr mw me
 00a00000-00b00000 rw-p 00000000 00:00 0                          [heap]
 Rss:                 100 kB
+Private_Clean:         8 kB
+LazyFree:             16 kB
+VmFlags: rd wr mr mw me ac hg
 7f0000000000-7f0000100000 rw-s 00000000 00:19 7                  /tmp/shared
 Rss:                   8 kB
 ";
@@ -204,6 +210,9 @@ Rss:                   8 kB
         assert!(maps.0[0].facts.file && !maps.0[0].facts.shmem);
         assert!(maps.0[1].anonymous() && maps.0[1].writable());
         assert!(maps.0[2].facts.shmem && !maps.0[2].private());
+        let heap = &maps.0[1].facts;
+        assert_eq!((heap.private_clean, heap.lazy_free), (Bytes::kib(8), Bytes::kib(16)));
+        assert!(heap.huge_advised && !maps.0[0].facts.huge_advised);
         assert_eq!(maps.find(Addr(0x9f_ffff)).map(|m| m.inode), Some(1234));
         assert_eq!(maps.find(Addr(0xb0_0000)), None);
     }

@@ -1,20 +1,20 @@
 //! What is in the memory of a process at this moment?
 
+use crate::live::process::Process;
 use crate::memory::{Fault, FaultKind, Memory};
-use crate::sys::process_vm;
 use memwhy_model::Addr;
 
-/// The memory of the process with this number, as it is at each read.
+/// The memory of a process, as it is at each read.
 ///
 /// A page that nobody has touched is mapped by the read: a [`View`](crate::View) reads only what is
 /// there, and is to be preferred where it will do.
 #[derive(Clone, Copy, Debug)]
-pub struct Now(pub u32);
+pub struct Now<'a>(pub &'a Process);
 
-impl Memory for Now {
+impl Memory for Now<'_> {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
         let fault = |why| Fault { at: addr, why };
-        match process_vm::read(self.0, addr.0, buf) {
+        match self.0.read(addr.0, buf) {
             Ok(got) if got == buf.len() => Ok(()),
             Ok(_) => Err(fault(FaultKind::Unmapped)),
             Err(error) => Err(fault(match error.raw_os_error() {

@@ -2,7 +2,7 @@
 
 use crate::live::maps::Maps;
 use crate::live::process::Process;
-use crate::sys::pagemap::{self, IS_FILE, IS_ZERO, Region};
+use crate::sys::pagemap::{self, IS_FILE, IS_HUGE, IS_ZERO, Region};
 use memwhy_model::{Addr, AddrRange, PageRun, PageState, Residency};
 use std::fs::File;
 use std::io;
@@ -32,7 +32,7 @@ pub fn present(process: &Process, maps: &Maps) -> io::Result<Residency> {
 }
 
 fn scan(file: &File, maps: &Maps) -> io::Result<Residency> {
-    let mut runs = Vec::new();
+    let (mut runs, mut huge) = (Vec::new(), Vec::new());
     let mut regions = vec![Region::default(); REGIONS];
     for mapping in &maps.0 {
         let (mut at, end) = (mapping.range().start.0, mapping.range().end.0);
@@ -52,6 +52,9 @@ fn scan(file: &File, maps: &Maps) -> io::Result<Residency> {
                 };
                 let range = AddrRange::new(Addr(region.start), Addr(region.end));
                 runs.push(PageRun { range, state });
+                if region.categories & IS_HUGE != 0 && state == PageState::Anon {
+                    huge.push(range);
+                }
             }
             if walked <= at {
                 break;
@@ -59,7 +62,7 @@ fn scan(file: &File, maps: &Maps) -> io::Result<Residency> {
             at = walked;
         }
     }
-    Ok(Residency::new(runs))
+    Ok(Residency::new(runs).with_huge(huge))
 }
 
 fn read(file: &File, maps: &Maps) -> io::Result<Residency> {

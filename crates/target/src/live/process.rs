@@ -1,7 +1,9 @@
 //! Which process is it, and what are its threads doing?
 
+use crate::live::cgroup;
 use crate::live::file_locks::FileLock;
 use crate::live::maps::{Maps, tmpfs_devices};
+use crate::live::source::Source;
 use crate::open::OpenError;
 use crate::registers::Registers;
 use crate::sys::resources::clock_ticks_per_second;
@@ -9,6 +11,7 @@ use memwhy_model::{Bytes, CgroupFacts};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A live process, as `/proc` shows it.
@@ -19,6 +22,8 @@ pub struct Process {
     dir: PathBuf,
     /// When it started, in clock ticks since boot: tells a process from a later one of its number.
     start_ticks: u64,
+    /// How its memory is read; decided when it first is.
+    source: Arc<OnceLock<Source>>,
 }
 
 /// One thread, as `/proc/PID/task/TID` shows it.
@@ -57,7 +62,8 @@ impl Process {
         if matches!(fields.state, 'Z' | 'X') {
             return Err(OpenError::Zombie { pid });
         }
-        let process = Self { pid, dir, start_ticks: fields.start_ticks };
+        let source = Arc::default();
+        let process = Self { pid, dir, start_ticks: fields.start_ticks, source };
         if process.tgid().is_some_and(|tgid| tgid != pid) {
             return Err(OpenError::IsThread { pid, tgid: process.tgid().unwrap_or(pid) });
         }
@@ -98,6 +104,26 @@ impl Process {
         StatFields::parse(&stat).is_some_and(|fields| {
             fields.start_ticks == self.start_ticks && !matches!(fields.state, 'Z' | 'X')
         })
+    }
+
+    /// Copies its memory from `addr` on until `buf` is full or a page is missing; how many bytes.
+    ///
+    /// What it shares with others of its family it shares afterwards.
+    ///
+    /// # Errors
+    /// `EPERM` without permission, `ESRCH` when it is gone.
+    pub fn read(&self, addr: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_pieces(&[(addr, buf.len())], buf)
+    }
+
+    /// Copies several pieces, one after another, into `buf`; the first that cannot be read whole
+    /// ends it.
+    ///
+    /// # Errors
+    /// As [`Process::read`], and `EINVAL` for more pieces than the kernel takes, or than fit.
+    pub fn read_pieces(&self, pieces: &[(u64, usize)], buf: &mut [u8]) -> io::Result<usize> {
+        let source = self.source.get_or_init(|| Source::of(self));
+        source.read_pieces(self.pid, pieces, buf)
     }
 
     /// Its arguments.
@@ -291,28 +317,13 @@ impl Process {
         ran
     }
 
-    /// The control group that pays for it: version 2, else the memory controller of version 1.
+    /// The control group that pays for it.
     #[must_use]
     pub fn cgroup(&self) -> Option<CgroupFacts> {
-        let text = fs::read_to_string(self.path("cgroup")).ok()?;
-        text.lines().find_map(|line| {
-            let mut parts = line.splitn(3, ':');
-            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-            let (base, used, limit) = if controllers.is_empty() {
-                ("/sys/fs/cgroup", "memory.current", "memory.max")
-            } else if controllers.split(',').any(|c| c == "memory") {
-                ("/sys/fs/cgroup/memory", "memory.usage_in_bytes", "memory.limit_in_bytes")
-            } else {
-                return None;
-            };
-            let dir = Path::new(base).join(path.trim_start_matches('/'));
-            let number = |file: &str| {
-                fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok().map(Bytes)
-            };
-            // Version 1 writes "no limit" as the largest multiple of the page size.
-            let limit = number(limit).filter(|limit| limit.0 < 1 << 60);
-            Some(CgroupFacts { path: path.to_owned(), used: number(used)?, limit })
-        })
+        let group = fs::read_to_string(self.path("cgroup")).ok()?;
+        // Where the hierarchies are is asked of us: it is we who look into them.
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        cgroup::of(&group, &mounts, &|path| fs::read_to_string(path).ok())
     }
 }
 

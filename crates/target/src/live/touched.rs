@@ -128,7 +128,7 @@ impl Touched {
             let pieces: Vec<(u64, usize)> =
                 batch.iter().map(|number| (number * PAGE as u64, PAGE)).collect();
             let wanted = buf.get_mut(..batch.len() * PAGE).unwrap_or_default();
-            let copied = process_vm::read_pieces(self.process.pid, &pieces, wanted).unwrap_or(0);
+            let copied = self.process.read_pieces(&pieces, wanted).unwrap_or(0);
             let whole = wanted.as_chunks::<PAGE>().0.iter().take(copied / PAGE);
             let known = batch.iter().zip(whole);
             pages.extend(known.map(|(number, page)| (*number, Page::Kept(Box::new(*page)))));
@@ -141,7 +141,7 @@ impl Touched {
 
     fn alone(&self, number: u64) -> Page {
         let mut page = Box::new([0; PAGE]);
-        match process_vm::read(self.process.pid, number * PAGE as u64, page.as_mut_slice()) {
+        match self.process.read(number * PAGE as u64, page.as_mut_slice()) {
             Ok(PAGE) => Page::Kept(page),
             Ok(_) | Err(_) => Page::Absent,
         }

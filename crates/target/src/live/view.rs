@@ -179,7 +179,7 @@ impl View {
                     Source::Through(memory) => return memory.read(addr, buf),
                     Source::Live(process) => process,
                 };
-                Now(process.pid).read(addr, buf)
+                Now(process).read(addr, buf)
             }
             Some(PageState::File) | None => {
                 if let Source::Core(core) = &self.source

@@ -13,6 +13,9 @@ pub const IS_PRESENT: u64 = 1 << 3;
 /// The page is the kernel's page of zeroes.
 pub const IS_ZERO: u64 = 1 << 5;
 
+/// The page is part of a huge one.
+pub const IS_HUGE: u64 = 1 << 6;
+
 /// Neighbouring pages of the same categories, as the kernel states them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub fn scan(
         vec: regions.as_mut_ptr() as u64,
         vec_len: regions.len() as u64,
         category_mask: IS_PRESENT,
-        return_mask: IS_PRESENT | IS_FILE | IS_ZERO,
+        return_mask: IS_PRESENT | IS_FILE | IS_ZERO | IS_HUGE,
         ..ScanArg::default()
     };
     // SAFETY: `arg` has the layout and the size that the kernel expects and states; `vec` and

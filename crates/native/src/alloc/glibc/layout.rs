@@ -162,3 +162,121 @@ pub const PREV_INUSE: u64 = 1;
 pub const IS_MMAPPED: u64 = 2;
 /// All flag bits of `size`.
 pub const FLAGS: u64 = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::{ARENA_LAYOUTS, ArenaLayout, PARAMS_LAYOUTS, TCACHE_LAYOUTS};
+
+    /// Members of a struct as its source lists them: name, bytes of one, how many.
+    type Members<'a> = &'a [(&'a str, u64, u64)];
+
+    /// Offsets by the rules of the x86-64 ABI: a member is aligned to its own size.
+    struct Placed<'a>(Vec<(&'a str, u64)>, u64);
+
+    impl<'a> Placed<'a> {
+        fn of(members: Members<'a>) -> Self {
+            let (mut places, mut at) = (Vec::new(), 0u64);
+            for (name, size, count) in members {
+                at = at.next_multiple_of(*size);
+                places.push((*name, at));
+                at += size * count;
+            }
+            Self(places, at.next_multiple_of(8))
+        }
+
+        fn at(&self, name: &str) -> Option<u64> {
+            self.0.iter().find(|(one, _)| *one == name).map(|(_, at)| *at)
+        }
+    }
+
+    fn arena_of(release: &str) -> ArenaLayout {
+        let number =
+            |text: &str| text.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+        let minor = number(release).expect("2.N");
+        let covers = |layout: &&ArenaLayout| {
+            let mut bounds = layout.releases.split(" to ").map(|bound| number(bound).expect("2.N"));
+            let first = bounds.next().expect("a first");
+            (first..=bounds.next().unwrap_or(first)).contains(&minor)
+        };
+        *ARENA_LAYOUTS.iter().find(covers).unwrap_or_else(|| panic!("no layout for {release}"))
+    }
+
+    /// `struct malloc_state` of `malloc/malloc.c`, for releases that tests cannot run, and one of
+    /// each class that they can.
+    #[test]
+    fn arenas_of_each_release_are_laid_out_as_its_source_lists_them() {
+        let lists: Members =
+            &[("bins", 8, 254), ("binmap", 4, 4), ("next", 8, 1), ("next_free", 8, 1)];
+        let sums: Members = &[("system_mem", 8, 1), ("max_system_mem", 8, 1)];
+        let head: Members = &[("mutex", 4, 1), ("flags", 4, 1)];
+        let fast: Members = &[("fastbinsY", 8, 10), ("top", 8, 1), ("last_remainder", 8, 1)];
+        let attached: Members = &[("attached_threads", 8, 1)];
+        let have_fast: Members = &[("have_fastchunks", 4, 1)];
+        let top: Members = &[("top", 8, 1), ("last_remainder", 8, 1)];
+        let old = [head, fast, lists, sums].concat();
+        let with_attached = [head, fast, lists, attached, sums].concat();
+        let with_flag = [head, have_fast, fast, lists, attached, sums].concat();
+        let without_fastbins = [head, top, lists, attached, sums].concat();
+        for (releases, members) in [
+            (&["2.12", "2.17", "2.22"][..], &old),
+            (&["2.23", "2.26"], &with_attached),
+            (&["2.27", "2.28", "2.31", "2.35", "2.36", "2.39", "2.40", "2.41", "2.42"], &with_flag),
+            (&["2.43"], &without_fastbins),
+        ] {
+            let placed = Placed::of(members);
+            for release in releases {
+                let layout = arena_of(release);
+                let found = [layout.top, layout.bins, layout.next, layout.system_mem];
+                let wanted = ["top", "bins", "next", "system_mem"].map(|name| placed.at(name));
+                assert_eq!(found.map(Some), wanted, "{release}");
+                assert_eq!(layout.fastbins, placed.at("fastbinsY"), "{release}");
+                assert_eq!(layout.attached, placed.at("attached_threads"), "{release}");
+                assert_eq!(layout.size, placed.1, "{release}");
+            }
+        }
+    }
+
+    /// `struct malloc_par`: of every release one class fits, and no other does.
+    #[test]
+    fn parameters_of_each_release_are_laid_out_as_its_source_lists_them() {
+        let head: Members = &[
+            ("trim_threshold", 8, 1),
+            ("top_pad", 8, 1),
+            ("mmap_threshold", 8, 1),
+            ("arena_test", 8, 1),
+            ("arena_max", 8, 1),
+        ];
+        let counts: Members = &[("n_mmaps", 4, 1), ("rest", 4, 3)];
+        let mapped: Members = &[("mmapped_mem", 8, 1), ("max_mmapped_mem", 8, 1)];
+        let base: Members = &[("sbrk_base", 8, 1)];
+        let page: Members = &[("pagesize", 4, 1)];
+        let total: Members = &[("max_total_mem", 8, 1)];
+        let huge: Members = &[("thp_pagesize", 8, 1), ("hp_pagesize", 8, 1), ("hp_flags", 4, 1)];
+        let mode: Members = &[("thp_mode", 4, 1)];
+        let v12 = [head, counts, page, mapped, total, base].concat();
+        let v17 = [head, counts, mapped, total, base].concat();
+        let v28 = [head, counts, mapped, base].concat();
+        let v36 = [head, huge, counts, mapped, base].concat();
+        let v43 = [head, mode, huge, counts, mapped, base].concat();
+        let sources = [&v43, &v36, &v28, &v17, &v12];
+        for (layout, members) in PARAMS_LAYOUTS.iter().zip(sources) {
+            let placed = Placed::of(members);
+            let found = [layout.n_mmaps, layout.mmapped_mem, layout.sbrk_base];
+            let wanted = ["n_mmaps", "mmapped_mem", "sbrk_base"].map(|name| placed.at(name));
+            assert_eq!(found.map(Some), wanted, "{}", layout.releases);
+        }
+    }
+
+    /// `tcache_perthread_struct`: its chunk is told by its size, so the sizes must differ.
+    #[test]
+    fn caches_of_each_release_are_told_by_the_size_of_their_chunk() {
+        for layout in TCACHE_LAYOUTS {
+            let counts = layout.bins * layout.count_width;
+            assert_eq!(layout.entries, counts.next_multiple_of(8), "{}", layout.releases);
+            // Rounded up as `request2size` does: header of 8, multiples of 16.
+            let request = layout.entries + layout.bins * 8;
+            let chunk = (request + 8).next_multiple_of(16);
+            assert_eq!(layout.chunk, chunk, "{}", layout.releases);
+        }
+    }
+}

@@ -91,6 +91,9 @@ pub(super) enum Start {
     /// So many bytes after its slices: `_mi_segment_page_start_from_slice` of 2.1.2 as CPython has
     /// it.
     Computed,
+    /// So many bytes after its slices where blocks are small (the largest such), else at once:
+    /// `_mi_segment_page_start_from_slice` of 2.0.
+    After(u64, u64),
     /// As it says.
     Stated(Field),
 }
@@ -147,7 +150,7 @@ const PAGE_2_5: PageLayout = PageLayout {
 };
 
 /// Every layout.
-pub(super) const LAYOUTS: [Layout; 4] = [
+pub(super) const LAYOUTS: [Layout; 5] = [
     Layout {
         releases: "2.1.2 in CPython 3.13 and 3.14.0 to 3.14.9",
         segment: SEGMENT_2_1,
@@ -158,6 +161,12 @@ pub(super) const LAYOUTS: [Layout; 4] = [
         releases: "2.1.2 in free-threaded CPython 3.13 and 3.14.0 to 3.14.9",
         segment: SEGMENT_2_1,
         page: PageLayout { size: 96, ..PAGE_2_1 },
+        delayed: 2840,
+    },
+    Layout {
+        releases: "2.0.9 as a library",
+        segment: SEGMENT_2_1,
+        page: PageLayout { start: Start::After(384, 1024), ..PAGE_2_1 },
         delayed: 2840,
     },
     Layout {

@@ -106,16 +106,41 @@ impl Mimalloc {
     /// Walks the segments that begin at some of `places`, ascending addresses.
     #[must_use]
     pub fn at(memory: &dyn Memory, places: &[Addr], problems: &mut Problems) -> Option<Self> {
-        // A process has one mimalloc: its layout is the one in which most segments are sound.
+        // A process has one mimalloc: its layout is the one in which most segments are sound. Where
+        // layouts differ in where blocks begin only, it is the one in which pages are.
         let sound = |layout| (layout, segment::sound(memory, layout, places));
-        let (layout, segments) = LAYOUTS
+        let fits: Vec<(&Layout, Vec<Segment>)> = LAYOUTS
             .iter()
             .map(sound)
             .filter(|(_, segments)| segments.iter().any(|segment| !segment.pages.is_empty()))
-            .max_by_key(|(_, segments)| segments.len())?;
+            .collect();
+        let most = fits.iter().map(|(_, segments)| segments.len()).max()?;
+        let mut best: Option<(Self, Problems)> = None;
+        for (layout, segments) in fits.iter().filter(|(_, segments)| segments.len() == most) {
+            let mut found = Problems::default();
+            let walk = Self::walk_as(memory, layout, segments, &mut found);
+            let torn = walk.facts.torn_pages;
+            if best.as_ref().is_none_or(|(best, _)| torn < best.facts.torn_pages) {
+                best = Some((walk, found));
+            }
+            if torn == 0 {
+                break;
+            }
+        }
+        let (walk, found) = best?;
+        problems.absorb(found);
+        Some(walk)
+    }
+
+    fn walk_as(
+        memory: &dyn Memory,
+        layout: &Layout,
+        segments: &[Segment],
+        problems: &mut Problems,
+    ) -> Self {
         let mut walk = Self::default();
         layout.releases.clone_into(&mut walk.facts.release);
-        for segment in &segments {
+        for segment in segments {
             walk.segment(memory, &layout.page, segment, problems);
         }
         walk.pages.sort_unstable_by_key(|page| page.start);
@@ -125,7 +150,7 @@ impl Mimalloc {
         }
         walk.delayed(memory, layout, problems);
         walk.sum();
-        Some(walk)
+        walk
     }
 
     fn segment(
@@ -168,7 +193,8 @@ impl Mimalloc {
         let start = match layout.start {
             Start::Computed if block <= 64 => range.start.at(3 * block),
             Start::Computed if block <= 512 => range.start.at(block),
-            Start::Computed => range.start,
+            Start::After(by, most) if (8..=most).contains(&block) => range.start.at(by),
+            Start::Computed | Start::After(..) => range.start,
             Start::Stated(field) => Addr(field.from(head)?),
         };
         let blocks = layout.capacity.from(head)?;
@@ -282,6 +308,24 @@ impl Mimalloc {
     pub fn in_use<'a>(&'a self, page: &'a Page) -> impl Iterator<Item = Addr> + 'a {
         let live = (0..page.blocks).filter(|index| self.is_live(page, *index));
         live.map(|index| page.block_addr(index))
+    }
+
+    /// The blocks in use of `page`.
+    pub(super) fn blocks_in_use<'a>(
+        &'a self,
+        page: &'a Page,
+    ) -> impl Iterator<Item = AddrRange> + 'a {
+        self.in_use(page).map(|addr| AddrRange::sized(addr, page.block))
+    }
+
+    /// Its segments.
+    pub(super) fn segments(&self) -> impl Iterator<Item = AddrRange> + '_ {
+        self.segments.iter().copied()
+    }
+
+    /// What describes them.
+    pub(super) fn own(&self) -> impl Iterator<Item = AddrRange> + '_ {
+        self.own.iter().copied()
     }
 
     /// How large the block in use is that begins at `addr`, if there is one.

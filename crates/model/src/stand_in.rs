@@ -1,0 +1,61 @@
+//! What does an allocator keep that stands in for glibc's, or that a library carries for itself?
+
+use crate::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// An allocator that serves `malloc` in place of glibc's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// `tcmalloc`, `mimalloc`, `jemalloc`, `musl`.
+    pub name: String,
+    /// The file that holds it.
+    pub image: String,
+    /// Which releases are laid out as it is; empty where it was not walked.
+    pub release: String,
+    /// Whether every block is known.
+    pub walked: bool,
+    /// What the walk found that does not agree with its own counters; 0 is exact.
+    pub off: Bytes,
+    /// Blocks that the program has.
+    pub blocks: u64,
+    /// Their bytes, as the allocator rounds them up.
+    pub used: Bytes,
+    /// Free blocks in the caches of threads.
+    pub cached: Bytes,
+    /// Free blocks that are in no thread's cache.
+    pub free_blocks: Bytes,
+    /// Free pages that are still resident, or count as such.
+    pub free_pages: Bytes,
+    /// Free pages that were given back to the kernel and keep their addresses.
+    pub returned: Bytes,
+    /// What it has for itself.
+    pub overhead: Bytes,
+    /// Taken from the kernel in all.
+    pub reserved: Bytes,
+    /// Threads with a cache.
+    pub caches: u64,
+    /// Each size of blocks, most free bytes first.
+    pub classes: Vec<ClassFacts>,
+}
+
+/// Blocks of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassFacts {
+    /// Bytes of one.
+    pub block: u64,
+    /// In use.
+    pub used: u64,
+    /// Free.
+    pub free: u64,
+}
+
+/// An allocator that a library carries for itself: nobody but the library uses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddedAllocator {
+    /// `jemalloc`, `mimalloc`, `tcmalloc`.
+    pub name: String,
+    /// The library.
+    pub image: String,
+    /// Resident memory that looks like its, at most.
+    pub resident: Bytes,
+}
