@@ -2,6 +2,9 @@
 
 The program brings itself into the state, says READY with what is true of it, and stays. Threads
 are named after what they do. Scenarios with a C library have it in LIBRARY: c/mutexes.c, compiled.
+
+`SCENARIO=two_locks,event` has both in one process: each in a module of its own, which its names and
+those of its threads begin with, and READY has the truth of each.
 """
 import ctypes
 import json
@@ -17,10 +20,20 @@ except ImportError:
     import Queue as queue
 
 WAIT = 0.15  # until a started thread has surely gone to sleep
+TOGETHER = None  # the truth of all scenarios so far, where they are several
+MODULE = "__main__"
+
+
+class Skipped(Exception):
+    """One of several scenarios is not for this release."""
+
+
+def called(name):
+    return name if TOGETHER is None else MODULE + "/" + name
 
 
 def start(target, name, *args):
-    thread = threading.Thread(target=target, name=name, args=args)
+    thread = threading.Thread(target=target, name=called(name), args=args)
     thread.daemon = True
     thread.start()
     return thread
@@ -28,19 +41,55 @@ def start(target, name, *args):
 
 def ready(**truth):
     truth["pid"] = os.getpid()
+    truth["module"] = MODULE
+    for names in ["threads", "holders"]:
+        if names in truth:
+            truth[names] = [called(name) for name in truth[names]]
+    for by_name in ["waits", "held_by"]:
+        if by_name in truth:
+            truth[by_name] = {called(name): what for name, what in truth[by_name].items()}
+    for name, holders in truth.get("held_by", {}).items():
+        truth["held_by"][name] = [called(holder) for holder in holders]
+    if TOGETHER is not None:
+        TOGETHER[MODULE] = truth
+        return
     time.sleep(WAIT)
     sys.stdout.write("READY " + json.dumps(truth) + "\n")
     sys.stdout.flush()
 
 
 def stay():
-    sys.stdin.read()
-    os._exit(0)
+    if TOGETHER is None:
+        sys.stdin.read()
+        os._exit(0)
 
 
 def skip():
     """This release has no such thing."""
     ready(skip=True)
+    stay()
+    raise Skipped
+
+
+def together(names):
+    """Several scenarios, one after the other."""
+    global TOGETHER
+    all_of_them = {}
+    with open(__file__) as file:
+        code = compile(file.read(), __file__, "exec")
+    for name in names:
+        module = type(sys)(name)
+        sys.modules[name] = module
+        module.__file__ = __file__
+        exec(code, module.__dict__)
+        module.TOGETHER, module.MODULE = all_of_them, name
+    # Nothing is imported any more: one of them may keep the lock that imports need.
+    for module in [sys.modules[name] for name in names]:
+        try:
+            getattr(module, module.MODULE)()
+        except module.Skipped:
+            pass
+    ready(together=all_of_them)
     stay()
 
 
@@ -139,6 +188,37 @@ def fork_logging():
     logging.warning("in the child")
 
 
+def fork_handler():
+    """The same with a handler as it comes: from 3.7 on the child has locks of its own."""
+    global handler
+
+    class Disk(object):
+        def write(self, text):
+            entered.set()
+            go_on.wait()
+
+        def flush(self):
+            pass
+
+    entered, go_on = threading.Event(), threading.Event()
+    handler = logging.StreamHandler(Disk())
+    logging.getLogger().addHandler(handler)
+    start(lambda: logging.warning("slow disk"), "log-writer")
+    entered.wait()
+    child = os.fork()
+    if child:
+        ready(child=child, deadlock=None, made_anew=sys.version_info >= (3, 7))
+        stay_with(child)
+    stay_when_orphaned()
+    handler.stream = open(os.devnull, "w")
+    logging.warning("in the child")
+    rest()
+
+
+def rest():
+    time.sleep(600)
+
+
 def fork_plain():
     """The same with a plain lock, which does not say who has it."""
     global cache
@@ -161,6 +241,8 @@ def fork_plain():
 
 
 def stay_with(child):
+    if TOGETHER is not None:
+        return
     sys.stdin.read()
     os.kill(child, 9)
     os._exit(0)
@@ -300,7 +382,7 @@ def joined():
             inner.start()
             inner.join()
 
-    inner = threading.Thread(target=cache.get, name="inner")
+    inner = threading.Thread(target=cache.get, name=called("inner"))
     inner.daemon = True
     start(work, "outer")
     ready(deadlock="cycle", threads=["inner", "outer"], name="cache.lock")
@@ -317,11 +399,11 @@ def import_lock():
                   "def work():\n"
                   "    import selfish\n"
                   "    selfish.done\n"
-                  "thread = threading.Thread(target=work, name='importer')\n"
+                  "thread = threading.Thread(target=work, name='%s')\n"
                   "thread.daemon = True\n"
                   "thread.start()\n"
                   "thread.join()\n"
-                  "done = True\n")
+                  "done = True\n" % called("importer"))
     sys.path.insert(0, folder)
     start(lambda: __import__("selfish"), "main-importer")
     time.sleep(2 * WAIT)
@@ -356,20 +438,30 @@ def gil():
 def file_lock():
     """Another process has the lock on a file."""
     import fcntl
+    lock_of_another_process("whole", fcntl.flock)
+
+
+def record_lock():
+    """Another process has the lock on a part of a file."""
+    import fcntl
+    lock_of_another_process("part", lambda out, how: fcntl.lockf(out, how, 10, 5))
+
+
+def lock_of_another_process(what, lock):
+    import fcntl
     import tempfile
-    path = os.path.join(tempfile.gettempdir(), "memwhy-%d.lock" % os.getpid())
+    path = os.path.join(tempfile.gettempdir(), "memwhy-%s-%d.lock" % (what, os.getpid()))
+    taken, tell = os.pipe()
     child = os.fork()
     out = open(path, "w")
     if child == 0:
         stay_when_orphaned()
-        fcntl.flock(out, fcntl.LOCK_EX)
-        open(path + ".taken", "w").close()
+        lock(out, fcntl.LOCK_EX)
+        os.write(tell, b"x")
         time.sleep(600)
         os._exit(0)
-    while not os.path.exists(path + ".taken"):
-        time.sleep(0.01)
-    os.remove(path + ".taken")
-    start(lambda: fcntl.flock(out, fcntl.LOCK_EX), "locker")
+    os.read(taken, 1)
+    start(lambda: lock(out, fcntl.LOCK_EX), "locker")
     os.remove(path)
     ready(deadlock=None, waits={"locker": "file"}, name=path + " (deleted)", holder_pid=child,
           child=child)
@@ -417,9 +509,23 @@ def rwlock():
     start(library.write_for_ever, "writer")
     time.sleep(WAIT)
     start(library.read_once, "reader")
-    ready(deadlock=None, waits={"reader": "rw-lock"}, holders=["writer"])
+    ready(deadlock=None, waits={"reader": "rw-lock"}, held_by={"reader": ["writer"]})
+    stay()
+
+
+def rwlock_of_readers():
+    """Those who read a lock are counted in it and not named."""
+    library = ctypes.CDLL(os.environ["LIBRARY"])
+    start(library.read_for_ever, "first")
+    start(library.read_for_ever, "second")
+    time.sleep(WAIT)
+    start(library.write_once, "writer")
+    ready(deadlock=None, waits={"writer": "rw-lock"}, held_by={"writer": []})
     stay()
 
 
 if __name__ == "__main__":
-    globals()[os.environ.get("SCENARIO") or sys.argv[1]]()
+    scenarios = (os.environ.get("SCENARIO") or sys.argv[1]).split(",")
+    if len(scenarios) > 1:
+        together(scenarios)
+    globals()[scenarios[0]]()

@@ -5,6 +5,7 @@
 static pthread_mutex_t both[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t table = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t index_ = PTHREAD_RWLOCK_INITIALIZER;
 
 /* Two threads that call it with 0 and 1 never come back. */
 void take_both(int first)
@@ -40,4 +41,15 @@ void write_for_ever(void)
 void read_once(void)
 {
     pthread_rwlock_rdlock(&table);
+}
+
+void read_for_ever(void)
+{
+    pthread_rwlock_rdlock(&index_);
+    pause();
+}
+
+void write_once(void)
+{
+    pthread_rwlock_wrlock(&index_);
 }

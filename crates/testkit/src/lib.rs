@@ -17,7 +17,7 @@ pub mod truth;
 pub mod turns;
 pub mod workload;
 
-pub use interpreters::{BUILDS, Interpreter, interpreters, ordinary, require};
+pub use interpreters::{BUILDS, Interpreter, PYTHONS_VARIABLE, interpreters, ordinary, require};
 pub use mem::{Flaky, Mem, Mishap};
 pub use truth::{Truth, TruthType};
 pub use turns::Turn;
