@@ -5,6 +5,7 @@
 //! `atexit_callback`). 2.7 and, again, 3.14 have a list, which is an object like others.
 
 use super::Finder;
+use crate::alloc::debug;
 use crate::dict;
 use crate::runtime::InterpreterState;
 use memwhy_model::{Addr, AddrRange, RootKind};
@@ -52,20 +53,25 @@ fn module_state(finder: &Finder<'_>, interpreter: &InterpreterState) -> Option<u
     view.u64(state).ok()
 }
 
-/// Bytes of the block or chunk that begins at `at`.
+/// Bytes of the block or chunk that begins at `at`, or with what debugging puts before it.
 fn room(finder: &Finder<'_>, at: Addr) -> u64 {
-    let chunk = || {
-        let chunk = finder.sources.malloc?.chunk_of(at)?;
-        chunk.in_use().then(|| chunk.usable())
+    let size = |start: Addr| {
+        let chunk = || {
+            let chunk = finder.sources.malloc?.chunk_of(start)?;
+            chunk.in_use().then(|| chunk.usable())
+        };
+        let in_page = || finder.sources.mimalloc?.block_at(start);
+        finder.sources.pymalloc.block_at(start).or_else(in_page).or_else(chunk)
     };
-    let in_page = || finder.sources.mimalloc?.block_at(at);
-    finder.sources.pymalloc.block_at(at).or_else(in_page).or_else(chunk).unwrap_or(0)
+    let behind = |prefix: &u64| Some(size(at.before(*prefix))?.saturating_sub(*prefix));
+    debug::PREFIXES.iter().find_map(behind).unwrap_or(0)
 }
 
 /// The function, the arguments and the keywords of the struct at `at`, if it is one.
 fn callback(finder: &Finder<'_>, at: Addr) -> Option<[Option<Addr>; 3]> {
     let view = finder.sources.view;
-    if !(24..=40).contains(&room(finder, at)) {
+    // Debugging puts up to 16 bytes behind it, too.
+    if !(24..=56).contains(&room(finder, at)) {
         return None;
     }
     let function = view.ptr(at).ok()??;
