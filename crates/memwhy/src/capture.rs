@@ -13,7 +13,7 @@ use memwhy_model::{
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::locks::{self, Sleep};
-use memwhy_native::{Image, Images};
+use memwhy_native::{Image, Images, held};
 use memwhy_python::find;
 use memwhy_python::{Malloc, Python};
 use memwhy_store::ReadError;
@@ -167,6 +167,13 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
+    let searched = malloc.as_ref().filter(|_| stand_in.is_none());
+    let native_memory = searched.map(|malloc| match &python {
+        Some(python) => held::search(view, &images, malloc, &native, &python.memory(view)),
+        None => held::search(view, &images, malloc, &native, &held::NoObjects),
+    });
+    timings.push(clock.lap("holders"));
+
     progress::begin(Step::Settling, 0);
     let mut claims = Partition::default();
     claim_stacks(view, &native, &mut claims);
@@ -231,6 +238,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
         threads,
         sources,
         malloc: facts,
+        native_memory,
         problems,
         timings,
         ..case

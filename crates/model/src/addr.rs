@@ -114,6 +114,25 @@ impl AddrRange {
         self.start.0 <= other.start.0 && other.end.0 <= self.end.0
     }
 
+    /// The parts of it that are in none of `holes`, which ascend and do not overlap.
+    #[must_use]
+    pub fn without(self, holes: &[Self]) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut from = self.start;
+        let first = holes.partition_point(|hole| hole.end <= self.start);
+        let inside = holes.iter().skip(first).take_while(|hole| hole.start < self.end);
+        for hole in inside {
+            if hole.start > from {
+                parts.push(Self::new(from, hole.start));
+            }
+            from = from.max(hole.end);
+        }
+        if from < self.end {
+            parts.push(Self::new(from, self.end));
+        }
+        parts
+    }
+
     /// What this and `other` have in common, possibly nothing.
     #[must_use]
     pub const fn overlap(self, other: Self) -> Self {
@@ -132,6 +151,15 @@ impl fmt::Display for AddrRange {
 #[cfg(test)]
 mod tests {
     use super::{Addr, AddrRange};
+
+    #[test]
+    fn what_is_between_holes_is_left() {
+        let range = |start, end| AddrRange::new(Addr(start), Addr(end));
+        let holes = [range(0, 8), range(16, 24), range(24, 32), range(60, 90)];
+        assert_eq!(range(4, 64).without(&holes), [range(8, 16), range(32, 60)]);
+        assert_eq!(range(64, 80).without(&holes), []);
+        assert_eq!(range(100, 108).without(&holes), [range(100, 108)]);
+    }
 
     #[test]
     fn arithmetic_stops_at_the_ends_of_the_address_space() {

@@ -7,8 +7,8 @@ use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
     Accounting, Addr, AddrRange, Bytes, CgroupFacts, Closeups, Details, ForkFacts, FreeList,
-    HeapGraph, HugeFacts, LockFacts, ObjectId, Owner, Problems, StackFacts, StandIn, TaskFacts,
-    Trust,
+    HeapGraph, HugeFacts, LockFacts, NativeMemory, ObjectId, Owner, Problems, StackFacts, StandIn,
+    TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -47,7 +47,10 @@ pub struct Case {
     pub sources: BTreeMap<String, SourceFile>,
     /// What the C allocator says and what the walk of it found.
     pub malloc: Option<MallocFacts>,
-    /// The same of CPython's small-object allocator.
+    /// Who keeps what the program has of it; nothing where its chunks are not known.
+    #[serde(default)]
+    pub native_memory: Option<NativeMemory>,
+    /// What CPython's small-object allocator says and what the walk of it found.
     pub pymalloc: Option<PymallocFacts>,
     /// The same of mimalloc, where CPython's objects are in it: without GIL they are.
     pub mimalloc: Option<MimallocFacts>,

@@ -24,6 +24,7 @@ mod free_lists;
 pub mod heap;
 pub mod kernel;
 pub mod locks;
+pub mod native_memory;
 pub mod partition;
 pub mod places;
 pub mod problem;
@@ -50,6 +51,9 @@ pub use heap::{
 pub use kernel::{CgroupFacts, Charges, ForkFacts, HugeFacts, HugeMapping, Relation, StackFacts};
 pub use locks::{
     AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
+};
+pub use native_memory::{
+    Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory, Tally,
 };
 pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use places::{SourcePlace, SourcePlaces};

@@ -16,6 +16,7 @@ pub mod alloc;
 pub mod call_names;
 pub mod calls;
 mod from_memory;
+pub mod held;
 pub mod image;
 pub mod locks;
 pub mod symbols;

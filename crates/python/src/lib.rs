@@ -31,6 +31,7 @@ pub mod find;
 pub mod frames;
 pub mod gc;
 pub mod heap;
+pub mod held;
 pub mod int;
 pub mod kinds;
 mod labels;

@@ -5,6 +5,7 @@ use crate::alloc::pymalloc::Pymalloc;
 use crate::details::Details;
 use crate::find::{self, Interpreter, Refusal};
 use crate::heap::{self, Heap, Places};
+use crate::held::ObjectMemory;
 use crate::layout::Layouts;
 use crate::locks::{self, Observed};
 use crate::runtime::{self, InterpreterState};
@@ -56,9 +57,9 @@ impl<'a> Malloc<'a> {
 #[derive(Debug)]
 pub struct Python {
     interpreter: Interpreter,
-    pymalloc: Pymalloc,
-    mimalloc: Option<Mimalloc>,
-    heap: Heap,
+    pub(crate) pymalloc: Pymalloc,
+    pub(crate) mimalloc: Option<Mimalloc>,
+    pub(crate) heap: Heap,
     gc: Option<GcFacts>,
     sources: SourcePlaces,
     closeups: Closeups,
@@ -345,11 +346,17 @@ impl Python {
     }
 
     /// The object in a block: at its start, or behind what may lie before it.
-    fn object_in(&self, block: AddrRange) -> Option<ObjectId> {
+    pub(crate) fn object_in(&self, block: AddrRange) -> Option<ObjectId> {
         let places = (0..=64).step_by(16).map(|before| block.start.at(before));
         places
             .take_while(|at| block.contains(*at))
             .find_map(|at| self.heap.index.find(&self.heap.graph, at))
+    }
+
+    /// Its objects as holders of memory of C.
+    #[must_use]
+    pub const fn memory<'a>(&'a self, view: &'a View) -> ObjectMemory<'a> {
+        ObjectMemory::of(self, view)
     }
 
     /// The threads of Python.

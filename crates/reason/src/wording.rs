@@ -2,7 +2,7 @@
 //!
 //! A number has a unit and a share, everywhere the same way.
 
-use memwhy_model::{Bytes, Case};
+use memwhy_model::{Bytes, Case, Content, ContentGroup, ContentKind, HolderKind, Holding};
 
 /// `398 MiB (77%)`.
 #[must_use]
@@ -52,6 +52,55 @@ pub fn digits(n: u64) -> String {
 #[must_use]
 pub fn short_type(name: &str) -> &str {
     name.strip_prefix("builtins.").unwrap_or(name)
+}
+
+/// Who keeps memory of C: `lxml.etree._Document`, `libssl.so.3`, `nobody`.
+#[must_use]
+pub fn holder_name(holding: &Holding) -> String {
+    let names = |many: &str| match holding.names.as_slice() {
+        [] => many.to_owned(),
+        names => names.iter().map(|name| short_type(name)).collect::<Vec<_>>().join(" or "),
+    };
+    match holding.kind {
+        HolderKind::Type => names("several types"),
+        HolderKind::Library => names("several libraries"),
+        HolderKind::Threads => "stacks and thread-local storage".into(),
+        HolderKind::Memory => "other anonymous memory".into(),
+        HolderKind::Interpreter => "the interpreter".into(),
+        HolderKind::Nobody => "nobody".into(),
+    }
+}
+
+/// What chunks begin with, as a sentence about them goes on.
+#[must_use]
+pub fn content_name(content: &Content) -> String {
+    let library = content.library.as_deref().unwrap_or("a library");
+    match (content.kind, &content.symbol, &content.text) {
+        (ContentKind::Table, Some(symbol), _) => format!("begin with {symbol} of {library}"),
+        (ContentKind::Table, None, _) => format!("begin with an address in {library}"),
+        (ContentKind::Text, _, Some(text)) => format!("begin with the text {text:?}"),
+        (ContentKind::Text, _, None) => "begin with text".into(),
+        (ContentKind::Zeroes, ..) => "begin with zeroes".into(),
+        (ContentKind::Library, ..) => format!("have an address in {library}"),
+        (ContentKind::Chunks, ..) => "begin with addresses of other chunks".into(),
+        (ContentKind::Numbers, ..) => "begin with numbers".into(),
+    }
+}
+
+/// `4,112 B`, `1,040 to 1,136 B`.
+#[must_use]
+pub fn size_range((least, most): (u64, u64)) -> String {
+    if least == most {
+        format!("{} B", digits(least))
+    } else {
+        format!("{} to {} B", digits(least), digits(most))
+    }
+}
+
+/// The sizes of the chunks of a group.
+#[must_use]
+pub fn sizes_name(group: &ContentGroup) -> String {
+    size_range(group.sizes)
 }
 
 /// The one of `known` that somebody may have meant who wrote `name`: the same last part, or the

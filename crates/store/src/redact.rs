@@ -85,8 +85,14 @@ fn is_word(text: &str) -> bool {
     begins && letters && !digits && text.len() <= LONGEST_WORD
 }
 
-/// `case.json` of a case, without what local variables look like.
+/// `case.json` of a case, without what local variables look like, nor what is in memory of C.
 pub(crate) fn without_previews(mut case: Value) -> Value {
+    let contents = case.pointer_mut("/native_memory/contents").and_then(Value::as_array_mut);
+    for content in contents.into_iter().flatten() {
+        if let Some(text) = content.pointer_mut("/content/text") {
+            text.take();
+        }
+    }
     let threads = case.get_mut("threads").and_then(Value::as_array_mut);
     for thread in threads.into_iter().flatten() {
         let frames = thread.get_mut("frames").and_then(Value::as_array_mut);
@@ -106,7 +112,7 @@ pub(crate) fn without_previews(mut case: Value) -> Value {
 mod tests {
     use super::{keeps_key, without_previews};
     use crate::Values;
-    use memwhy_model::{Case, Frame, Local, ThreadFacts};
+    use memwhy_model::{Case, Content, ContentGroup, Frame, Local, NativeMemory, ThreadFacts};
 
     #[test]
     fn what_a_local_variable_looks_like_is_left_out() {
@@ -114,11 +120,15 @@ mod tests {
             Local { name: "token".into(), preview: Some("'sk-1'".into()), ..Local::default() };
         let frame = Frame { locals: vec![secret], ..Frame::default() };
         let thread = ThreadFacts { frames: vec![frame], ..ThreadFacts::default() };
-        let case = Case { threads: vec![thread], ..Case::default() };
+        let content = Content { text: Some("card=42".into()), ..Content::default() };
+        let group = ContentGroup { content, ..ContentGroup::default() };
+        let native = NativeMemory { contents: vec![group], ..NativeMemory::default() };
+        let case = Case { threads: vec![thread], native_memory: Some(native), ..Case::default() };
         let written = serde_json::to_value(&case).expect("written");
-        assert!(written.to_string().contains("sk-1"));
+        assert!(written.to_string().contains("sk-1") && written.to_string().contains("card="));
         let redacted = without_previews(written);
         assert!(!redacted.to_string().contains("sk-1"));
+        assert!(!redacted.to_string().contains("card="));
         let read: Case = serde_json::from_value(redacted).expect("a case still");
         assert_eq!(read.threads[0].frames[0].locals[0].name, "token");
     }

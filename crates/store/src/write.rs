@@ -2,7 +2,9 @@
 
 use crate::manifest::{CASE, FileFacts, MANIFEST, Manifest, Summed, Values};
 use crate::table::create;
-use crate::tables::{captured, edges, names, objects, previews, roots, types, views};
+use crate::tables::{
+    captured, edges, names, native_memory, objects, previews, roots, types, views,
+};
 use crate::{FORMAT_VERSION, WriteError, redact};
 use memwhy_model::{Case, HeapGraph};
 use serde::{Deserialize, Serialize};
@@ -108,6 +110,7 @@ fn fill(folder: &Path, case: &Case, values: Values) -> Result<Written, WriteErro
     files.push(words.write(folder)?);
     files.push(previews::write(folder, heap, details, values)?);
     files.append(&mut views::write(folder, case)?);
+    files.extend(native_memory::write(folder, case, values)?);
     let (objects, references) = (heap.len() as u64, heap.edge_count() as u64);
     let bytes = files.iter().map(|file| file.bytes).sum();
     let manifest = Manifest::new(values, objects, references, files);

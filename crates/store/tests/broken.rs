@@ -56,7 +56,16 @@ fn said(snapshot: &Path, what: &str) -> String {
 
 /// Files that are read: of the others memwhy only knows that other programs want them.
 fn is_read(file: &Path) -> bool {
-    let views = ["snapshots", "owners", "regions", "arenas", "threads", "ways"];
+    let views = [
+        "snapshots",
+        "owners",
+        "regions",
+        "arenas",
+        "threads",
+        "ways",
+        "native_holders",
+        "native_contents",
+    ];
     !views.iter().any(|view| file.file_stem().is_some_and(|stem| stem == *view))
 }
 

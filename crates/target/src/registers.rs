@@ -153,6 +153,11 @@ impl Registers {
         self.get(Register::FsBase).filter(|base| *base != 0).map(Addr)
     }
 
+    /// What is known to be in any of them.
+    pub fn values(&self) -> impl Iterator<Item = u64> + '_ {
+        self.words.iter().copied().flatten()
+    }
+
     /// The register that DWARF calls `number`: 0 to 15, and 16 for the program counter.
     #[must_use]
     pub fn by_dwarf(&self, number: u16) -> Option<u64> {

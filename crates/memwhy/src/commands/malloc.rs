@@ -10,6 +10,12 @@ use clap::Args;
 pub(super) struct Malloc {
     #[command(flatten)]
     target: Target,
+    /// Show who keeps each chunk in use: objects by type, libraries, or nobody
+    #[arg(long)]
+    held_by: bool,
+    /// How many rows to list with --held-by
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "held_by")]
+    top: usize,
 }
 
 impl Malloc {
@@ -18,6 +24,8 @@ impl Malloc {
         out.redirect(&self.target);
         if self.target.json {
             out.json(&memwhy_report::json::malloc(&case));
+        } else if self.held_by {
+            out.text(&memwhy_report::text::held(&case, self.top, self.target.style()));
         } else {
             out.text(&memwhy_report::text::malloc(&case, self.target.style()));
         }

@@ -22,6 +22,10 @@ impl Kind for Any {
     fn buffers_hold_references(&self) -> bool {
         true
     }
+
+    fn leads_to_memory(&self) -> bool {
+        true
+    }
 }
 
 /// `object.__sizeof__`. Values that lie inside since 3.13 are not in it, though in the block.

@@ -60,6 +60,10 @@ impl Kind for StgDict {
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         dict::pointers(object, each)
     }
+
+    fn leads_to_memory(&self) -> bool {
+        true
+    }
 }
 
 impl Kind for CType {
@@ -86,5 +90,9 @@ impl Kind for CType {
 
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         type_::TYPE.pointers(object, each)
+    }
+
+    fn leads_to_memory(&self) -> bool {
+        true
     }
 }

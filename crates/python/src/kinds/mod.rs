@@ -83,6 +83,12 @@ pub trait Kind: Debug + Sync {
         None
     }
 
+    /// Whether its objects have memory of C that this kind does not know: structs of libraries, which
+    /// lead to others. Objects of other kinds have data, or references only.
+    fn leads_to_memory(&self) -> bool {
+        false
+    }
+
     /// Hands out its pointers: to objects it keeps alive, and to the starts of buffers it owns. By
     /// default every word of it that its type declares.
     ///

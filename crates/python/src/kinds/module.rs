@@ -19,6 +19,10 @@ impl Kind for Module {
         true
     }
 
+    fn leads_to_memory(&self) -> bool {
+        true
+    }
+
     fn may_keep(&self) -> bool {
         true
     }

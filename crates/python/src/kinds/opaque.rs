@@ -33,4 +33,8 @@ impl Kind for Opaque {
             "zlib._ZlibDecompressor",
         ]
     }
+
+    fn leads_to_memory(&self) -> bool {
+        true
+    }
 }

@@ -26,7 +26,7 @@ fn globals(finder: &mut Finder<'_>) {
     for image in &finder.sources.images.0 {
         let names = image.variables();
         for range in finder.sources.view.pages().present(&image.data) {
-            for part in without(range, &statics) {
+            for part in range.without(&statics) {
                 finder.scan(RootKind::CGlobal, part, &|at| variable(image, &names, at));
             }
         }
@@ -43,24 +43,6 @@ fn variable(image: &Image, names: &[(AddrRange, String)], at: Addr) -> String {
         Some((range, name)) => format!("{name}+{} of {file}", at.0 - range.start.0),
         None => format!("{file}+{:#x}", at.0.wrapping_sub(image.bias)),
     }
-}
-
-/// The parts of `range` that are in none of `holes`, which are in order.
-fn without(range: AddrRange, holes: &[AddrRange]) -> Vec<AddrRange> {
-    let mut parts = Vec::new();
-    let mut from = range.start;
-    let first = holes.partition_point(|hole| hole.end <= range.start);
-    let inside = holes.iter().skip(first).take_while(|hole| hole.start < range.end);
-    for hole in inside {
-        if hole.start > from {
-            parts.push(AddrRange::new(from, hole.start));
-        }
-        from = from.max(hole.end);
-    }
-    if from < range.end {
-        parts.push(AddrRange::new(from, range.end));
-    }
-    parts
 }
 
 fn stacks(finder: &mut Finder<'_>) {
@@ -139,22 +121,4 @@ fn held_from(finder: &mut Finder<'_>, range: AddrRange, function: &str) {
         let whose = image.map(|file| format!(" that refers to {file}")).unwrap_or_default();
         format!("{} bytes of {function} at {}{whose}", range.len(), range.start)
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without;
-    use memwhy_model::{Addr, AddrRange};
-
-    fn range(start: u64, end: u64) -> AddrRange {
-        AddrRange::new(Addr(start), Addr(end))
-    }
-
-    #[test]
-    fn what_is_between_holes_is_left() {
-        let holes = [range(0, 8), range(16, 24), range(24, 32), range(60, 90)];
-        assert_eq!(without(range(4, 64), &holes), [range(8, 16), range(32, 60)]);
-        assert_eq!(without(range(64, 80), &holes), []);
-        assert_eq!(without(range(100, 108), &holes), [range(100, 108)]);
-    }
 }

@@ -10,6 +10,8 @@ pub mod file_mappings;
 pub mod fork_cow;
 pub mod huge_pages;
 pub mod known_bug;
+pub mod native_leak;
+pub mod native_memory;
 pub mod none;
 pub mod pymalloc_fragmentation;
 pub mod python2_free_lists;
@@ -34,7 +36,7 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 15] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 17] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
     &python2_free_lists::Python2FreeLists,
@@ -42,6 +44,8 @@ pub const HYPOTHESES: [&dyn Hypothesis; 15] = [
     &uncollected_cycles::UncollectedCycles,
     &uncollectable::Uncollectable,
     &refcount_leak::RefcountLeak,
+    &native_leak::NativeLeak,
+    &native_memory::NativeMemoryHeld,
     &huge_pages::HugePages,
     &fork_cow::ForkCow,
     &shared_memory::SharedMemory,

@@ -13,14 +13,17 @@ pub const ID: &str = "none";
 const NAMED: usize = 2;
 
 /// Owners whose bytes no hypothesis of this release judges: much of them is not called ordinary.
-const NOT_JUDGED: [Owner; 4] =
-    [Owner::MallocNative, Owner::OtherAllocator, Owner::FileDirty, Owner::AnonOther];
+const NOT_JUDGED: [Owner; 3] = [Owner::OtherAllocator, Owner::FileDirty, Owner::AnonOther];
 
 /// What the size consists of.
 #[must_use]
 pub fn finding(ask: &Ask<'_>) -> Finding {
     let rss = ask.rss();
-    let not_judged: Bytes = NOT_JUDGED.iter().map(|owner| ask.resident(*owner)).sum();
+    let mut not_judged: Bytes = NOT_JUDGED.iter().map(|owner| ask.resident(*owner)).sum();
+    // Who keeps it was not searched.
+    if ask.native_memory.is_none() {
+        not_judged += ask.resident(Owner::MallocNative);
+    }
     let judged = !noteworthy(not_judged, rss);
     let mut parts: Vec<(Bytes, &'static str)> =
         ask.get::<Shares>().iter().map(|one| (one.resident, owner_name(one.owner))).collect();

@@ -3,7 +3,7 @@
 use super::parts::wrapped;
 use memwhy_model::Case;
 use memwhy_reason::analyses::growth::{HolderGrowth, Promise, SizeGrowth, ThreadChange};
-use memwhy_reason::analyses::{Change, Grown, Growth, KeptGrowth};
+use memwhy_reason::analyses::{Change, Grown, Growth, KeptGrowth, NativeGrowth, NativeRow};
 use memwhy_reason::{Ask, Hold};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,8 +19,9 @@ pub fn diff(before: &Case, after: &Case, held: Hold) -> Value {
         Hold::Retains => Some(ask.get::<KeptGrowth>()),
     };
     let kept = kept.as_ref().map(|kept| kept.as_slice());
+    let native = ask.get::<NativeGrowth>();
     let grown = answer.as_ref().as_ref();
-    wrapped("memwhy.diff/1", after, grown.map(|grown| body(before, grown, kept)))
+    wrapped("memwhy.diff/1", after, grown.map(|grown| body(before, grown, kept, &native)))
 }
 
 #[derive(Serialize)]
@@ -37,6 +38,7 @@ struct Body<'a> {
     holders: Vec<HolderOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keepers: Option<Vec<KeeperOut<'a>>>,
+    native_memory: Vec<NativeOut<'a>>,
     malloc_chunks: Vec<SizeOut>,
     pymalloc_blocks: Vec<SizeOut>,
     threads_started: Vec<ThreadOut<'a>>,
@@ -97,6 +99,23 @@ struct SizeOut {
 }
 
 #[derive(Serialize)]
+struct NativeOut<'a> {
+    held_by: &'static str,
+    names: &'a [String],
+    least_chunk_bytes: u64,
+    largest_chunk_bytes: u64,
+    begins: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbol: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    library: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    chunks: ChangeOut,
+    bytes: ChangeOut,
+}
+
+#[derive(Serialize)]
 struct ThreadOut<'a> {
     tid: u32,
     name: &'a str,
@@ -137,7 +156,12 @@ fn keeper(of: &HolderGrowth) -> KeeperOut<'_> {
     }
 }
 
-fn body<'a>(before: &'a Case, grown: &'a Grown, kept: Option<&'a [HolderGrowth]>) -> Body<'a> {
+fn body<'a>(
+    before: &'a Case,
+    grown: &'a Grown,
+    kept: Option<&'a [HolderGrowth]>,
+    native: &'a [NativeRow],
+) -> Body<'a> {
     Body {
         before: Before {
             kind: before.about.kind.id(),
@@ -178,6 +202,7 @@ fn body<'a>(before: &'a Case, grown: &'a Grown, kept: Option<&'a [HolderGrowth]>
             })
             .collect(),
         keepers: kept.map(|kept| kept.iter().map(keeper).collect()),
+        native_memory: native.iter().map(native_row).collect(),
         malloc_chunks: grown.chunks.iter().map(size).collect(),
         pymalloc_blocks: grown.blocks.iter().map(size).collect(),
         threads_started: grown.started.iter().map(thread).collect(),
@@ -188,6 +213,21 @@ fn body<'a>(before: &'a Case, grown: &'a Grown, kept: Option<&'a [HolderGrowth]>
 
 fn change(change: Change) -> ChangeOut {
     ChangeOut { before: change.before, after: change.after, growth: change.growth() }
+}
+
+fn native_row(row: &NativeRow) -> NativeOut<'_> {
+    NativeOut {
+        held_by: row.holder.kind.id(),
+        names: &row.holder.names,
+        least_chunk_bytes: row.sizes.0,
+        largest_chunk_bytes: row.sizes.1,
+        begins: row.content.kind.id(),
+        symbol: row.content.symbol.as_deref(),
+        library: row.content.library.as_deref(),
+        text: row.content.text.as_deref(),
+        chunks: change(row.chunks),
+        bytes: change(row.bytes),
+    }
 }
 
 fn size(row: &SizeGrowth) -> SizeOut {

@@ -1,5 +1,6 @@
 //! The format of `memwhy malloc`: what the allocators keep.
 
+use super::native_memory::{NativeMemoryOut, native_memory};
 use super::parts::wrapped;
 use memwhy_model::{
     ArenaFacts, Bytes, Case, FreeList, GlibcFacts, MimallocFacts, Owner, PymallocClass,
@@ -21,6 +22,8 @@ struct MallocBody<'a> {
     pymalloc: Option<PymallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mimalloc: Option<MimallocOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_memory: Option<NativeMemoryOut<'a>>,
     #[serde(skip_serializing_if = "<[FreeList]>::is_empty")]
     free_lists: &'a [FreeList],
 }
@@ -248,7 +251,14 @@ pub fn malloc(case: &Case) -> Value {
     wrapped(
         "memwhy.malloc/1",
         case,
-        MallocBody { malloc, stand_in, pymalloc, mimalloc, free_lists: &case.free_lists },
+        MallocBody {
+            malloc,
+            stand_in,
+            pymalloc,
+            mimalloc,
+            native_memory: native_memory(case, usize::MAX),
+            free_lists: &case.free_lists,
+        },
     )
 }
 

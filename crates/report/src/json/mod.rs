@@ -9,6 +9,7 @@ mod garbage;
 mod kernel;
 mod locks;
 mod malloc;
+mod native_memory;
 mod objects;
 mod parts;
 mod stacks;
@@ -50,6 +51,7 @@ pub fn report(case: &Case, verdict: &Verdict) -> Value {
         rss: rss(&ask),
         kernel: kernel::of(&ask),
         heap: heap_summary(&ask),
+        native_memory: native_memory::native_memory(case, native_memory::ROWS),
         threads: stacks::threads(case, ThreadDetail::default()),
         verdict: VerdictOut {
             cause: verdict.cause,
@@ -76,6 +78,8 @@ struct Report<'a> {
     kernel: kernel::KernelOut,
     #[serde(skip_serializing_if = "Option::is_none")]
     heap: Option<HeapOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_memory: Option<native_memory::NativeMemoryOut<'a>>,
     threads: Vec<stacks::ThreadOut<'a>>,
     verdict: VerdictOut<'a>,
     findings: Vec<FindingOut<'a>>,

@@ -6,13 +6,18 @@ use crate::blocks::{Block, Side, Table, render};
 use crate::style::Tone;
 use memwhy_model::{Bytes, Case, Untold};
 use memwhy_reason::analyses::growth::{HolderGrowth, Promise, Sameness, SizeGrowth, ThreadChange};
-use memwhy_reason::analyses::{Change, Grown, Growth, KeptGrowth};
+use memwhy_reason::analyses::{
+    Change, Grown, Growth, KeptGrowth, NativeGrowth, NativeRow, native_growth,
+};
 use memwhy_reason::hypotheses::none::owner_name;
 use memwhy_reason::{Ask, Hold, wording};
 use std::fmt::Write as _;
 
 /// Names, sizes and threads listed: the JSON has all of them.
 const FEW: usize = 10;
+
+/// Growth of one kind of chunks that is worth a sentence.
+const WORTH_SAYING: i64 = 1 << 20;
 
 /// From this share of what a cure promised on it has worked.
 const WORKED: f64 = 0.8;
@@ -51,6 +56,10 @@ pub fn diff(before: &Case, after: &Case, top: usize, held: Hold, style: Style) -
     if let Some(why) = why(grown, names) {
         blocks.push(Block::labelled("WHY", why));
     }
+    let native = ask.get::<NativeGrowth>();
+    if let Some(row) = native.first().filter(|row| row.bytes.growth() >= WORTH_SAYING) {
+        blocks.push(Block::labelled("", native_growth::said(row)));
+    }
     for (number, promise) in grown.promises.iter().take(2).enumerate() {
         let label = if number == 0 { "CURE" } else { "" };
         blocks.push(Block::labelled(label, kept(promise, grown.rss)));
@@ -58,6 +67,7 @@ pub fn diff(before: &Case, after: &Case, top: usize, held: Hold, style: Style) -
     blocks.extend([Block::Gap, Block::Table(owners(measure, grown))]);
     types(grown, top, &mut blocks);
     holders(names, held, &mut blocks);
+    native_rows(&native, &mut blocks);
     sizes("chunks of malloc", "and more", &grown.chunks, &mut blocks);
     sizes("blocks of pymalloc", "each", &grown.blocks, &mut blocks);
     threads("STARTED", &grown.started, &mut blocks);
@@ -296,6 +306,34 @@ fn sizes(what: &str, size: &str, rows: &[SizeGrowth], blocks: &mut Vec<Block>) {
             signed_count(row.count),
             wording::digits(row.count.after),
             format!("{} {size}", Bytes(row.size)),
+        ]);
+    }
+    blocks.extend([Block::Gap, Block::Table(table)]);
+}
+
+/// Memory of C by size, beginning and holder.
+fn native_rows(rows: &[NativeRow], blocks: &mut Vec<Block>) {
+    let growing: Vec<&NativeRow> =
+        rows.iter().take_while(|row| row.bytes.growth() > 0).take(FEW).collect();
+    if growing.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&[
+        ("growth", Side::Right),
+        ("after", Side::Right),
+        ("chunks", Side::Right),
+        ("chunk size", Side::Right),
+        ("memory of C held by", Side::Left),
+        ("they", Side::Left),
+    ]);
+    for row in growing {
+        table.row([
+            signed(row.bytes),
+            Bytes(row.bytes.after).to_string(),
+            signed_count(row.chunks),
+            wording::size_range(row.sizes),
+            wording::holder_name(&row.holder),
+            wording::content_name(&row.content),
         ]);
     }
     blocks.extend([Block::Gap, Block::Table(table)]);

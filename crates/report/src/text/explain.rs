@@ -241,6 +241,10 @@ fn cures(case: &Case, finding: &Finding, brevity: Brevity, blocks: &mut Vec<Bloc
 
 /// Where to look next, with commands that exist.
 fn next(case: &Case, verdict: &Verdict) -> String {
+    let target = case.about.target();
+    if matches!(verdict.cause, Some("native-leak" | "native-memory")) {
+        return format!("memwhy malloc {target} --held-by · memwhy heap {target}");
+    }
     let commands: &[&str] = if case.about.withheld.is_some() {
         &["doctor", "maps"]
     } else {
@@ -253,8 +257,7 @@ fn next(case: &Case, verdict: &Verdict) -> String {
             Some(_) | None => &["maps", "heap", "malloc"],
         }
     };
-    let pid = case.about.target();
-    let commands: Vec<String> = commands.iter().map(|c| format!("memwhy {c} {pid}")).collect();
+    let commands: Vec<String> = commands.iter().map(|c| format!("memwhy {c} {target}")).collect();
     commands.join(" · ")
 }
 

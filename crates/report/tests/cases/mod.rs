@@ -1,10 +1,11 @@
 //! Cases made by hand, as complete as a capture makes them.
 
 use memwhy_model::{
-    About, Addr, AddrRange, ArenaFacts, Bytes, Case, CgroupFacts, Flags, Frame, GcFacts,
-    GlibcFacts, HeapBuilder, HeapGraph, Local, LocalKind, Mallinfo, MallocFacts, MappingFacts,
-    Moment, ObjectId, Owner, Pause, PinFacts, ProblemKind, PymallocClass, PymallocFacts,
-    PythonAbout, Root, ThreadFacts, ThreadState, Timing, Trust, TypeId, TypeRow,
+    About, Addr, AddrRange, ArenaFacts, Bytes, Case, CgroupFacts, Content, ContentGroup,
+    ContentKind, Flags, Frame, GcFacts, GlibcFacts, HeapBuilder, HeapGraph, HolderKind, Holding,
+    Local, LocalKind, Mallinfo, MallocFacts, MappingFacts, Moment, NativeMemory, ObjectId, Owner,
+    Pause, PinFacts, ProblemKind, PymallocClass, PymallocFacts, PythonAbout, Root, Tally,
+    ThreadFacts, ThreadState, Timing, Trust, TypeId, TypeRow,
 };
 
 /// A web worker with 16 threads of which 15 have an arena of their own.
@@ -18,6 +19,7 @@ pub(super) fn retention() -> Case {
             walked: true,
             glibc: Some(thread_arenas()),
         }),
+        native_memory: Some(native_memory()),
         pymalloc: Some(pymalloc(14)),
         gc: Some(GcFacts {
             enabled: Some(true),
@@ -51,6 +53,52 @@ pub(super) fn retention() -> Case {
     case
 }
 
+/// What libraries and objects keep, and three chunks that nobody does.
+fn native_memory() -> NativeMemory {
+    let tally = |chunks: u64, size: u64| Tally { chunks, bytes: Bytes(chunks * size) };
+    let lost = Content {
+        kind: ContentKind::Table,
+        symbol: Some("vtable for Widget+16".into()),
+        library: Some("libwidget.so".into()),
+        text: None,
+    };
+    NativeMemory {
+        searched: Bytes::mib(90),
+        threads: (17, 17),
+        libraries: 60,
+        all: tally(100_003, 128),
+        holders: vec![
+            Holding {
+                kind: HolderKind::Type,
+                names: vec!["lxml.etree._Document".into()],
+                through: tally(100_000, 128),
+                ..Holding::default()
+            },
+            Holding { direct: tally(3, 128), ..Holding::default() },
+        ],
+        contents: vec![
+            ContentGroup {
+                class: 128,
+                sizes: (128, 128),
+                content: Content { kind: ContentKind::Chunks, ..Content::default() },
+                all: tally(100_000, 128),
+                inner: 99_999,
+                examples: vec![Addr(0x7f00_1000)],
+                ..ContentGroup::default()
+            },
+            ContentGroup {
+                class: 128,
+                sizes: (128, 128),
+                content: lost,
+                holder: 1,
+                all: tally(3, 128),
+                ..ContentGroup::default()
+            },
+        ],
+        ..NativeMemory::default()
+    }
+}
+
 /// One object in 2000 small ones survived.
 pub(super) fn fragmented_pools() -> Case {
     let mut case = Case {
@@ -62,6 +110,7 @@ pub(super) fn fragmented_pools() -> Case {
             walked: true,
             glibc: Some(GlibcFacts { arenas: vec![arena(true, 1, 16)], ..GlibcFacts::default() }),
         }),
+        native_memory: Some(native_memory()),
         pymalloc: Some(pymalloc(270)),
         ..Case::default()
     };

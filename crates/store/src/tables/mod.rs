@@ -2,11 +2,13 @@
 //!
 //! One a file. Numbers are `INT32` and `INT64`: Spark and Java have no unsigned ones, and addresses
 //! of user space fit. Those that memwhy reads are `objects`, `edges`, `types`, `roots`,
-//! `names`, `captured` and `previews`; `views` writes more for other programs, of what `case.json` has in full.
+//! `names`, `captured` and `previews`; `views` and `native_memory` write more for other programs, of
+//! what `case.json` has in full.
 
 pub(crate) mod captured;
 pub(crate) mod edges;
 pub(crate) mod names;
+pub(crate) mod native_memory;
 pub(crate) mod objects;
 pub(crate) mod previews;
 pub(crate) mod roots;

@@ -35,7 +35,9 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    pub(super) const fn new(addr: Addr, size: u64, state: State) -> Self {
+    /// A chunk of `size` bytes, header and all.
+    #[must_use]
+    pub const fn new(addr: Addr, size: u64, state: State) -> Self {
         Self { addr: addr.0, size_and_state: (size & !15) | state as u64 }
     }
 

@@ -53,6 +53,8 @@ pub struct Glibc {
     pub facts: GlibcFacts,
     /// The chunks that hold a page alone, for a table by what is in them.
     pub lone: Vec<Addr>,
+    /// `main_arena`: its lists have the addresses of headers, which belong to the chunks before.
+    pub state: AddrRange,
 }
 
 /// Which image has glibc's malloc: libc itself, or a program that is linked with it statically.
@@ -143,7 +145,8 @@ impl Glibc {
             facts.arena_max = params.arena_max;
         }
         let version = version(libc);
-        Some((Self { version, chunks, regions, facts, lone: Vec::new() }, found))
+        let state = AddrRange::sized(found.main_arena, layout.size);
+        Some((Self { version, chunks, regions, facts, lone: Vec::new(), state }, found))
     }
 
     /// Fills in what is counted region by region: arenas, mallinfo, trim and pins.

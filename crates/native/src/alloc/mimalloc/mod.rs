@@ -319,7 +319,7 @@ impl Mimalloc {
     }
 
     /// Its segments.
-    pub(super) fn segments(&self) -> impl Iterator<Item = AddrRange> + '_ {
+    pub fn segments(&self) -> impl Iterator<Item = AddrRange> + '_ {
         self.segments.iter().copied()
     }
 

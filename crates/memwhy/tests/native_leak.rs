@@ -1,0 +1,124 @@
+//! Is what C, C++ and ctypes lost found, all of it and nothing else?
+//!
+//! The workload writes down which chunks it lost and which it holds, by globals, lists, thread-local
+//! storage, stacks, interior and tagged pointers, mappings, and Python objects.
+
+use memwhy::Options;
+use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Of what was lost so much is found, and of what is said to be lost so much is.
+const AT_LEAST: f64 = 0.999;
+
+/// Compiles a library of the workload; `None` without a compiler.
+fn library(compiler: &str, source: &str) -> Option<PathBuf> {
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib{source}.so"));
+    let mut compile = Command::new(compiler);
+    compile.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&to);
+    let done = compile.arg(script(&format!("c/{source}"))).status().is_ok_and(|s| s.success());
+    assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no compiler {compiler}");
+    if !done {
+        eprintln!("SKIPPED: what {source} loses, for want of {compiler}");
+    }
+    done.then_some(to)
+}
+
+/// What the workload wrote down.
+struct Truth {
+    lost: HashSet<u64>,
+    held: HashSet<u64>,
+}
+
+impl Truth {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("the truth");
+        let mut truth = Self { lost: HashSet::new(), held: HashSet::new() };
+        for line in text.lines() {
+            let (kind, address) = line.split_once(' ').expect("a kind and an address");
+            let address = u64::from_str_radix(address, 16).expect("an address");
+            let set = if kind == "L" { &mut truth.lost } else { &mut truth.held };
+            set.insert(address);
+        }
+        // Some memory was freed again (the buffers of stdio) and taken once more.
+        assert!(truth.lost.is_disjoint(&truth.held));
+        truth
+    }
+}
+
+fn check(python: &Interpreter, libraries: &[(&str, &Path)]) {
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let label = &python.label;
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("leaks-{label}.truth"));
+    let _ = std::fs::remove_file(&path);
+    let scale = std::env::var("MEMWHY_LEAKS_SCALE").unwrap_or_else(|_| "1".into());
+    let mut env = vec![("LEAKS_TRUTH", path.to_str().expect("a path")), ("LEAKS_SCALE", &scale)];
+    env.extend(libraries.iter().map(|(name, path)| (*name, path.to_str().expect("a path"))));
+    let workload = Workload::start(&python.path, &script("native_leak.py"), &env);
+    let case = memwhy::capture(workload.pid(), &Options::default()).expect("a capture");
+    let verdict = memwhy::explain(&case);
+    let truth = Truth::read(&path);
+    std::fs::remove_file(&path).expect("the truth is there");
+
+    let native = case.native_memory.as_ref().unwrap_or_else(|| panic!("{label}: no search"));
+    let said: HashSet<u64> = native.lost_at.iter().map(|addr| addr.0).collect();
+    let found = said.intersection(&truth.lost).count();
+    #[expect(clippy::cast_precision_loss, reason = "four digits matter")]
+    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+    let (recall, precision) = (share(found, truth.lost.len()), share(found, said.len()));
+    let wrong: Vec<u64> = said.intersection(&truth.held).copied().collect();
+    eprintln!(
+        "{label}: {} lost, recall {recall:.5}; {} said, precision {precision:.5}; {} held, of which \
+         {} are said to be lost",
+        truth.lost.len(),
+        said.len(),
+        truth.held.len(),
+        wrong.len()
+    );
+    assert!(recall > AT_LEAST, "{label}: {recall}");
+    assert!(precision > AT_LEAST, "{label}: {precision}");
+    assert!(wrong.is_empty(), "{label}: held, and said to be lost: {wrong:x?}");
+    // Each chunk has one holder.
+    let all: u64 = native.holders.iter().map(|holding| holding.all().chunks).sum();
+    assert_eq!(all, native.all.chunks, "{label}");
+    let own: u64 = native.contents.iter().map(|group| group.all.chunks).sum();
+    assert!(own >= native.lost().chunks, "{label}");
+    assert_eq!(native.lost().chunks, said.len() as u64, "{label}");
+
+    if libraries.is_empty() {
+        return;
+    }
+    assert_eq!(verdict.cause, Some("native-leak"), "{label}: {}", verdict.summary);
+    let finding = verdict.finding().expect("the finding of the cause");
+    let told = format!("{:?}", finding.evidence);
+    assert!(told.contains("GET /ite"), "{label}: {told}");
+    assert!(told.contains("widget_operations of libleaks.c.so"), "{label}: {told}");
+    assert!(finding.remedies[1].action.contains("arg0 >= 1785 && arg0 <= 1800"), "{label}");
+    let tables: Vec<&str> =
+        native.lost_groups().filter_map(|group| group.content.symbol.as_deref()).collect();
+    if libraries.len() > 1 {
+        for symbol in ["vtable for app::Widget+16", "vtable for app::Button+16"] {
+            assert!(tables.contains(&symbol), "{label}: {symbol} is not in {tables:?}");
+        }
+    }
+}
+
+#[test]
+fn what_c_code_lost_is_found_and_nothing_else() {
+    let (c, objects) = (library("cc", "leaks.c"), library("c++", "leaks.cc"));
+    let mut libraries = Vec::new();
+    libraries.extend(c.as_deref().map(|path| ("LEAKS_LIBRARY", path)));
+    libraries.extend(objects.as_deref().map(|path| ("LEAKS_OBJECTS", path)));
+    let wanted = ["2.7.18", "3.8.18", "debian-3.11", "3.12.1", "3.13.0", "debian-3.14", "3.13t"];
+    for python in require(&wanted) {
+        check(python, &libraries);
+    }
+}
+
+#[test]
+fn what_ctypes_lost_is_found_and_nothing_else() {
+    for python in require(&["3.11.7"]) {
+        check(python, &[]);
+    }
+}
