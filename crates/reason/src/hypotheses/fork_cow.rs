@@ -274,7 +274,7 @@ mod tests {
         let finding = judge(fork);
         assert_eq!((&finding.standing, finding.explains), (&Standing::Holds, Bytes::mib(50)));
         assert!(finding.remedies[0].action.contains("gc.freeze()"));
-        assert!(finding.remedies[0].action.contains("14.7 MiB instead of 60.0 MiB"));
+        assert!(finding.remedies[0].action.contains("15.3 MiB instead of 60.0 MiB"));
         assert_eq!(finding.remedies[0].expected_rss, None);
     }
 
