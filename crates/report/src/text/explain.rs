@@ -46,13 +46,19 @@ enum Brevity {
     NoNoteOnSecondCure,
     FewReasons,
     OneCure,
+    TwoReasons,
 }
 
 /// The verdict screen, at most 25 lines at 100 columns.
 #[must_use]
 pub fn explain(case: &Case, verdict: &Verdict, style: Style) -> String {
-    let brevities =
-        [Brevity::Full, Brevity::NoNoteOnSecondCure, Brevity::FewReasons, Brevity::OneCure];
+    let brevities = [
+        Brevity::Full,
+        Brevity::NoNoteOnSecondCure,
+        Brevity::FewReasons,
+        Brevity::OneCure,
+        Brevity::TwoReasons,
+    ];
     let mut screen = String::new();
     for brevity in brevities {
         screen = render(&blocks(case, verdict, brevity), style);
@@ -72,7 +78,11 @@ fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
     let label = if case.about.tells(Untold::Residency) { "  RSS" } else { "  CORE" };
     blocks.push(Block::labelled(label, rss_line(case)));
     if let Some(finding) = verdict.finding() {
-        let most = if brevity < Brevity::FewReasons { usize::MAX } else { FEW_REASONS };
+        let most = match brevity {
+            Brevity::Full | Brevity::NoNoteOnSecondCure => usize::MAX,
+            Brevity::FewReasons | Brevity::OneCure => FEW_REASONS,
+            Brevity::TwoReasons => 2,
+        };
         for (n, reason) in reasons(finding).into_iter().take(most).enumerate() {
             blocks.push(Block::labelled(if n == 0 { "WHY" } else { "" }, reason));
         }
