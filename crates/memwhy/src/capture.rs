@@ -152,12 +152,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
 
     let stand_in =
         stranger.map(|(name, image)| Walked::of(view, &images, name, &image, &mut problems));
-    // Where another allocator stands in, glibc's chunks are not where the objects are.
-    let serving = match (&stand_in, &malloc) {
-        (Some(walked), _) if walked.complete() => Malloc::StandIn(walked),
-        (Some(_), _) | (None, None) => Malloc::Unknown,
-        (None, Some(glibc)) => Malloc::Glibc(glibc),
-    };
+    let serving = serving(stand_in.as_ref(), malloc.as_ref());
     let python = match Python::observe(view, &images, serving, &native, &mut problems) {
         Ok(python) => Some(python),
         Err(refusal) => {
@@ -247,6 +242,16 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     beyond::look(view, &mut case);
     case.timings.push(clock.lap("kernel"));
     case
+}
+
+/// Who serves `malloc`: where another allocator stands in, glibc's chunks are not where the objects
+/// are.
+const fn serving<'a>(stand_in: Option<&'a Walked>, glibc: Option<&'a Glibc>) -> Malloc<'a> {
+    match (stand_in, glibc) {
+        (Some(walked), _) if walked.complete() => Malloc::StandIn(walked),
+        (Some(_), _) | (None, None) => Malloc::Unknown,
+        (None, Some(glibc)) => Malloc::Glibc(glibc),
+    }
 }
 
 /// Observes what `/proc` alone tells of a process whose memory may not be read.
