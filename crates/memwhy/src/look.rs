@@ -7,7 +7,7 @@ use crate::capture::{Options, about};
 use crate::sources::Place;
 use crate::threads::Source;
 use memwhy_model::{Case, Problems};
-use memwhy_native::{Images, calls};
+use memwhy_native::{Images, calls, locks};
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::frames::Stacks;
 use memwhy_python::runtime;
@@ -111,6 +111,7 @@ fn read_twice(
     while let Some(calls) = stop()? {
         for call in calls {
             calls::describe(memory, &call, &mut |_| None);
+            locks::touch(memory, &call);
         }
         read(memory);
     }

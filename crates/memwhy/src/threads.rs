@@ -1,7 +1,8 @@
 //! What does each thread do: the kernel's, C's and Python's word of it joined.
 
 use memwhy_model::{Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState};
-use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls};
+use memwhy_native::locks::Sleep;
+use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls, locks};
 use memwhy_python::frames::Loop;
 use memwhy_python::merge;
 use memwhy_python::threads::PythonThreads;
@@ -15,8 +16,6 @@ const AT_WORK: f64 = 0.1;
 const MOST_CALLS: usize = 10_000;
 /// Among so many of the innermost functions those are that say what a thread waits for.
 const TELLING: usize = 10;
-/// `struct wait_entry` of CPython's parking lot: the lock is the word before the semaphore.
-const PARKED_AT: u64 = 8;
 
 /// How much is told of C functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +62,8 @@ impl Source<'_> {
     pub(crate) fn join(&self, threads: &[Thread], python: PythonThreads) -> Vec<ThreadFacts> {
         let mut facts = of_kernel(threads);
         let gils = python.gils().to_vec();
+        let parking = python.parking();
+        let exists = |inner| threads.iter().any(|thread| thread.inner_tid == inner);
         let mut loops = python.join(threads, &mut facts);
         let mut unwinder = Unwinder::new(self.view, self.images);
         let mut symbols = Symbols::new(self.images, self.roots());
@@ -84,30 +85,33 @@ impl Source<'_> {
                 _ if registers.are_exact() || thread.state == 'R' => ThreadState::Running,
                 _ => facts.state,
             };
-            let futex = call.and_then(|call| calls::futex(&call));
-            if let Some(futex) = futex.filter(|_| facts.state == ThreadState::Idle) {
-                self.waits_at(facts, futex, &gils);
+            let Some(Sleep::Futex { at, .. }) = locks::sleep(&registers) else { continue };
+            if facts.state != ThreadState::Idle {
+                continue;
+            }
+            let lock = || {
+                let parked = parking.at(self.view, at, registers.stack_pointer());
+                parked.or_else(|| locks::lock_at(self.view, at, &exists))
+            };
+            match sleeps_for(facts, at, &gils) {
+                Waits::Gil => {
+                    (facts.state, facts.waits_at) = (ThreadState::WaitingGil, Some(at));
+                }
+                Waits::Lock => {
+                    facts.state = ThreadState::WaitingLock;
+                    facts.waits_at = lock().or(Some(at));
+                }
+                // Names say that it is no lock, or there are none.
+                Waits::Condition => {}
+                Waits::Something => {
+                    facts.waits_at = lock();
+                    if facts.waits_at.is_some() {
+                        facts.state = ThreadState::WaitingLock;
+                    }
+                }
             }
         }
         facts
-    }
-
-    /// Tells the locks among what threads sleep at.
-    fn waits_at(&self, facts: &mut ThreadFacts, futex: Addr, gils: &[AddrRange]) {
-        // Whatever is beyond the innermost Python frame waits for something else.
-        let frames = &facts.native.frames;
-        let end = frames.iter().position(|frame| frame.runs > 0).map_or(frames.len(), |at| at + 1);
-        let functions = frames.iter().take(end.min(TELLING));
-        let functions: Vec<&str> = functions.filter_map(|f| f.function.as_deref()).collect();
-        let waits = Waits::of(&functions);
-        if waits == Waits::Gil || gils.iter().any(|gil| gil.contains(futex)) {
-            facts.state = ThreadState::WaitingGil;
-            facts.waits_at = Some(futex);
-        } else if let Waits::Lock { parked } = waits {
-            facts.state = ThreadState::WaitingLock;
-            let parked_at = || self.view.ptr(futex.before(PARKED_AT)).ok().flatten();
-            facts.waits_at = parked.then(parked_at).flatten().or(Some(futex));
-        }
     }
 
     /// Where separate debug files may be: with the target's files, with ours.
@@ -197,6 +201,20 @@ impl Source<'_> {
     }
 }
 
+/// What the names of its functions say that a thread sleeps for.
+fn sleeps_for(facts: &ThreadFacts, futex: Addr, gils: &[AddrRange]) -> Waits {
+    if gils.iter().any(|gil| gil.contains(futex)) {
+        return Waits::Gil;
+    }
+    // Whatever is beyond the innermost Python frame waits for something else.
+    let frames = &facts.native.frames;
+    let end = frames.iter().position(|frame| frame.runs > 0).map_or(frames.len(), |at| at + 1);
+    let functions = frames.iter().take(end.min(TELLING));
+    let functions: Vec<&str> =
+        functions.map(|f| f.function.as_deref().unwrap_or_default()).collect();
+    Waits::of(&functions)
+}
+
 /// The name without what compilers append for parts that they put elsewhere.
 fn plain(function: &str) -> &str {
     function.split('.').next().unwrap_or_default()
@@ -206,7 +224,9 @@ fn plain(function: &str) -> &str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
     Gil,
-    Lock { parked: bool },
+    Lock,
+    /// A condition variable of C code.
+    Condition,
     Something,
 }
 
@@ -214,30 +234,32 @@ impl Waits {
     fn of(functions: &[&str]) -> Self {
         let plain: Vec<&str> = functions.iter().filter_map(|name| name.split('.').next()).collect();
         let has = |wanted: &str| plain.contains(&wanted);
-        // 2.7 takes the GIL like any other lock; up to 3.6 what does so may be inlined.
-        let for_eval = plain.windows(2).any(|pair| match pair {
-            [inner, outer] => {
-                TAKES_GIL.contains(inner) && outer.trim_start_matches('_').starts_with("PyEval_")
-            }
-            _ => false,
+        // 2.7 takes the GIL like any other lock; up to 3.6 what does so may be inlined, or have no
+        // name. Between the interpreter's loop and any other lock is the method of that.
+        let for_eval = plain.iter().enumerate().any(|(at, inner)| {
+            let mut outer = plain.iter().skip(at + 1);
+            let outer = match *inner {
+                "PyThread_acquire_lock" => outer.next(),
+                "pthread_cond_timedwait" | "pthread_cond_wait" => outer.find(|o| !o.is_empty()),
+                _ => None,
+            };
+            outer.is_some_and(|outer| outer.trim_start_matches('_').starts_with("PyEval_"))
         });
         if has("take_gil") || for_eval {
             Self::Gil
-        } else if has("_PyParkingLot_Park") {
-            Self::Lock { parked: true }
         } else if LOCKS.iter().any(|lock| has(lock)) {
-            Self::Lock { parked: false }
+            Self::Lock
+        } else if plain.iter().any(|name| name.starts_with("pthread_cond_")) {
+            Self::Condition
         } else {
             Self::Something
         }
     }
 }
 
-/// What sleeps for the GIL, if the interpreter's loop or its interface calls it.
-const TAKES_GIL: [&str; 3] =
-    ["PyThread_acquire_lock", "pthread_cond_timedwait", "pthread_cond_wait"];
 /// What sleeps for a lock.
-const LOCKS: [&str; 11] = [
+const LOCKS: [&str; 12] = [
+    "_PyParkingLot_Park",
     "PyThread_acquire_lock",
     "PyThread_acquire_lock_timed",
     "sem_wait",
@@ -258,16 +280,21 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_told_by_who_waits() {
         let of = Waits::of;
-        let lock = Waits::Lock { parked: false };
+        let lock = Waits::Lock;
         assert_eq!(of(&["futex", "sem_wait", "PyThread_acquire_lock_timed", "acquire"]), lock);
         assert_eq!(of(&["sem_wait", "PyThread_acquire_lock", "PyEval_RestoreThread"]), Waits::Gil);
         assert_eq!(of(&["sem_wait", "PyThread_acquire_lock", "lock_acquire"]), lock);
         let taken = ["pthread_cond_timedwait", "take_gil", "PyEval_RestoreThread"];
         assert_eq!(of(&taken), Waits::Gil);
+        // Stripped: the method of the lock has no name.
+        let unnamed = ["sem_wait", "PyThread_acquire_lock", "", "PyEval_EvalFrameEx"];
+        assert_eq!(of(&unnamed), lock);
+        assert_eq!(of(&["pthread_cond_wait", "", "PyEval_RestoreThread"]), Waits::Gil);
         let inlined = ["pthread_cond_timedwait", "_PyEval_EvalFrameDefault.cold"];
         assert_eq!(of(&inlined), Waits::Gil);
         let parked = ["sem_wait", "_PySemaphore_Wait", "_PyParkingLot_Park", "lock_acquire"];
-        assert_eq!(of(&parked), Waits::Lock { parked: true });
-        assert_eq!(of(&["pthread_cond_wait", "blas_thread_server"]), Waits::Something);
+        assert_eq!(of(&parked), lock);
+        assert_eq!(of(&["pthread_cond_wait", "blas_thread_server"]), Waits::Condition);
+        assert_eq!(of(&["syscall", "park"]), Waits::Something);
     }
 }

@@ -3,6 +3,8 @@
 
 use memwhy::model::{Case, ThreadFacts};
 use memwhy::{CoreFiles, NativeDetail, Options, Values};
+use memwhy_report::Style;
+use memwhy_report::text::StackOptions;
 use memwhy_target::core_file::write::Existing;
 use memwhy_testkit::{Turn, Workload, require, script};
 use serde_json::Value;
@@ -122,6 +124,66 @@ fn threads_of_other_interpreters_are_shown_when_asked_for() {
         }
         let main = thread(&case, "MainThread", label);
         assert_eq!(main.frames.len(), 1, "{label}: {:#?}", main.frames);
+    }
+}
+
+#[test]
+fn a_stack_that_nothing_ties_to_a_thread_is_counted() {
+    // The interpreter's creator has its own frames, and nothing says which thread runs the others.
+    for python in require(&["3.8", "3.10"]) {
+        let label = &python.label;
+        let workload = Workload::start(&python.path, &script("subinterpreter_threads.py"), &[]);
+        let case = memwhy::look(workload.pid(), &Options::default()).expect("it runs");
+        let left_out: u32 = case.threads.iter().map(|thread| thread.left_out).sum();
+        assert_eq!(left_out, 2, "{label}: {:#?}", case.threads);
+        let options = StackOptions { all_interpreters: true, ..StackOptions::default() };
+        let screen = memwhy_report::text::stacks(&case, options, Style::default());
+        let said = "2 stacks of sub-interpreters not shown: up to 3.10 nothing says which thread";
+        assert!(screen.contains(said), "{label}:\n{screen}");
+    }
+}
+
+#[test]
+fn functions_that_were_inlined_are_told_with_their_lines_where_debug_information_is() {
+    let library = temporary("libinlined.so");
+    let source = script("c/mutexes.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-g", "-O2", "-shared", "-fPIC", "-nostdlib", "-o"]).arg(&library).arg(&source);
+    let done = cc.status().is_ok_and(|status| status.success());
+    assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no C compiler");
+    if !done {
+        eprintln!("SKIPPED: inlined functions, for want of a compiler");
+        return;
+    }
+    let text = std::fs::read_to_string(&source).expect("it is there");
+    let line_of = |what: &str| text.lines().position(|line| line.trim() == what).map(|at| at + 1);
+    let expected =
+        [("stay", true, line_of("pause();")), ("write_for_ever", false, line_of("stay();"))];
+    for python in require(&["3.11", "debian-3.14"]) {
+        let label = &python.label;
+        let library = library.to_string_lossy();
+        let env = [("SCENARIO", "rwlock"), ("LIBRARY", &*library)];
+        let workload = Workload::start(&python.path, &script("locks.py"), &env);
+        let options = Options { native: NativeDetail::Lines, sources: true, ..Options::default() };
+        let case = memwhy::look(workload.pid(), &options).expect("it runs");
+        let frames = &thread(&case, "writer", label).native.frames;
+        let told: Vec<_> = frames
+            .iter()
+            .filter(|frame| frame.image.ends_with("libinlined.so"))
+            .map(|frame| {
+                let line = frame.source.as_ref().map(|(_, line)| *line as usize);
+                (frame.function.as_deref().unwrap_or_default(), frame.inlined, line)
+            })
+            .collect();
+        assert_eq!(told, expected, "{label}: {frames:#?}");
+        // Lines of Python's source are those of the file.
+        for source in [false, true] {
+            let options = StackOptions { source, ..StackOptions::default() };
+            let screen = memwhy_report::text::stacks(&case, options, Style::default());
+            let shown =
+                screen.contains("        sys.stdin.read()") && screen.contains("os._exit(0)");
+            assert_eq!(shown, source, "{label}:\n{screen}");
+        }
     }
 }
 

@@ -64,8 +64,12 @@ pub struct ThreadFacts {
     pub native: NativeStack,
     /// The system call that it is in.
     pub call: Option<SystemCall>,
-    /// The lock that it waits for: where the futex is, or the lock that the futex stands for.
+    /// Where the lock is that it waits for: that of `waits`; where locks were not looked for, the word
+    /// that it sleeps at, or what it is parked at.
     pub waits_at: Option<Addr>,
+    /// Stacks of other interpreters that are left out: up to 3.10 nothing says which thread runs
+    /// them, only that this one created the interpreter, and it has frames of its own.
+    pub left_out: u32,
     /// Where it was when it was looked at before the stop, the most often seen first: the
     /// innermost function, its file and line, and how often.
     pub seen: Vec<(Place, u32)>,

@@ -8,23 +8,10 @@ use memwhy_target::{Call, Memory, MemoryExt};
 const MOST_NAMED: u64 = 3;
 /// No path is longer: `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
-/// The operation of a futex call without the flags `FUTEX_PRIVATE_FLAG` and
-/// `FUTEX_CLOCK_REALTIME`: <linux/futex.h>.
-const FUTEX_OPERATION: u64 = 0x7f;
 
 /// Seconds.
 const NANO: f64 = 1e-9;
 const MICRO: f64 = 1e-6;
-
-/// Where the word is that a thread in `call` waits at, if it waits at one.
-#[must_use]
-pub fn futex(call: &Call) -> Option<Addr> {
-    let [at, operation, ..] = call.arguments;
-    let operation = operation & FUTEX_OPERATION;
-    // FUTEX_WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2.
-    let waits = matches!(operation, 0 | 6 | 9 | 11 | 13);
-    (call_names::name(call.number) == Some("futex") && waits).then_some(Addr(at))
-}
 
 /// Describes `call`. `file` names a descriptor of the process, where that can be told.
 pub fn describe(
@@ -139,7 +126,7 @@ fn seconds(time: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{describe, futex};
+    use super::describe;
     use memwhy_model::Addr;
     use memwhy_target::{Call, Fault, Memory};
 
@@ -188,13 +175,5 @@ mod tests {
     fn what_cannot_be_read_and_what_is_not_known_says_nothing() {
         assert_eq!(about(35, [0x9999, 0, 0, 0, 0, 0]), "nanosleep: ");
         assert_eq!(about(9999, [0; 6]), "syscall 9999: ");
-    }
-
-    #[test]
-    fn only_a_futex_that_is_waited_at_is_one() {
-        let call = |number, operation| Call { number, arguments: [0x40, operation, 0, 0, 0, 0] };
-        assert_eq!(futex(&call(202, 0x189)), Some(Addr(0x40)));
-        assert_eq!(futex(&call(202, 0x81)), None);
-        assert_eq!(futex(&call(0, 0)), None);
     }
 }

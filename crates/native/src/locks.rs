@@ -8,7 +8,7 @@
 //! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`, `nptl/descr.h`.
 
 use memwhy_model::Addr;
-use memwhy_target::{Memory, MemoryExt, Registers};
+use memwhy_target::{Call, Memory, MemoryExt, Registers};
 
 /// Where in a thread's descriptor, which its `pthread_t` points at, its number in its own pid
 /// namespace is: 0 when it has ended.
@@ -26,6 +26,10 @@ const RESTART: u64 = 219;
 const F_SETLKW: u64 = 7;
 const F_OFD_SETLKW: u64 = 38;
 const LOCK_NB: u64 = 4;
+
+/// Of a lock, what is before the word that threads sleep at, and all that is read of it.
+const BEFORE: u64 = 16;
+const AROUND: usize = 64;
 
 /// `FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME`.
 const FUTEX_FLAGS: u64 = 128 | 256;
@@ -135,6 +139,32 @@ pub fn pthread_lock(
     })
 }
 
+/// Where the lock is that who sleeps at `word` wants, if what is there is a semaphore or a lock of
+/// glibc's: what the interpreter and C code make locks of. No name is needed for that.
+#[must_use]
+pub fn lock_at(memory: &dyn Memory, word: Addr, exists: &dyn Fn(u32) -> bool) -> Option<Addr> {
+    if semaphore(memory, word) {
+        return Some(word);
+    }
+    pthread_lock(memory, word, exists).map(|lock| lock.at)
+}
+
+/// Reads what [`lock_at`] needs of a thread in `call`, so that it is known later.
+pub fn touch(memory: &dyn Memory, call: &Call) {
+    let [at, ..] = call.arguments;
+    if matches!(call.number, FUTEX | RESTART) {
+        // What cannot be read now cannot be read later.
+        let _ = memory.read(Addr(at).before(BEFORE), &mut [0; AROUND]);
+    }
+}
+
+/// `struct new_sem` of glibc 2.21 and later, that nobody can take and somebody waits for: its value,
+/// how many wait, and whether processes share it (`FUTEX_SHARED` is 128).
+fn semaphore(memory: &dyn Memory, at: Addr) -> bool {
+    let Some([value, waiting, shared]) = words(memory, at) else { return false };
+    at.is_aligned(8) && value == 0 && (1..1 << 20).contains(&waiting) && matches!(shared, 0 | 128)
+}
+
 /// `struct __pthread_mutex_s`: lock, count, owner, users, kind.
 fn mutex(memory: &dyn Memory, at: Addr) -> Option<PthreadLock> {
     let [lock, count, owner, users, kind] = words(memory, at)?;
@@ -174,7 +204,7 @@ fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sleep, pthread_lock, sleep};
+    use super::{Sleep, lock_at, pthread_lock, sleep};
     use memwhy_model::Addr;
     use memwhy_target::{Fault, Memory, Registers};
 
@@ -215,6 +245,16 @@ mod tests {
         assert_eq!((lock.at, lock.owner, lock.shared), (Addr(0x1000), Some(4711), false));
         let semaphore = Words(vec![0, 1, 128, 0, 0x6e69, 0, 0, 0]);
         assert_eq!(pthread_lock(&semaphore, Addr(0x1000), &everybody), None);
+    }
+
+    #[test]
+    fn a_semaphore_that_somebody_waits_for_is_a_lock() {
+        let at = Addr(0x1000);
+        let is_lock = |words: &[u32]| lock_at(&Words(words.to_vec()), at, &|_| true) == Some(at);
+        assert!(is_lock(&[0, 1, 0, 0, 0, 0, 0]) && is_lock(&[0, 3, 128, 0, 0, 0, 0]));
+        // One that can be taken, that nobody waits for; a word that is none.
+        assert!(!is_lock(&[1, 1, 0, 0, 0, 0, 0]) && !is_lock(&[0, 0, 0, 0, 0, 0, 0]));
+        assert!(!is_lock(&[u32::MAX, 1, 0, 0, 0, 0, 0]));
     }
 
     #[test]

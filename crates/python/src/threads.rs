@@ -4,6 +4,7 @@ use crate::find::Interpreter;
 use crate::frames::{Loop, Stack, Stacks};
 use crate::gc;
 use crate::layout::Layouts;
+use crate::layout::tables::wait_entry::WaitEntry;
 use crate::preview::preview;
 use crate::runtime::{self, InterpreterState, PythonThread};
 use crate::thread_names::thread_names;
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 const MOST_FRAMES: usize = 10_000;
 /// Values of variables that are shown; the others are named only.
 const MOST_PREVIEWS: usize = 20_000;
+/// Functions that park a thread take no more of its stack than that.
+const NEAR: u64 = 4096;
 /// Characters of each.
 const PREVIEW: usize = 120;
 
@@ -25,6 +28,20 @@ const PREVIEW: usize = 120;
 pub struct PythonThreads {
     threads: Vec<OneThread>,
     gils: Vec<AddrRange>,
+    parking: Parking,
+}
+
+/// How to tell what a thread is parked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parking(Option<WaitEntry>);
+
+impl Parking {
+    /// What a thread is parked at that sleeps at `word` of its own stack, which begins at `stack`.
+    #[must_use]
+    pub fn at(self, memory: &dyn Memory, word: Addr, stack: Option<Addr>) -> Option<Addr> {
+        let near = stack.is_some_and(|top| (top..top.at(NEAR)).contains(&word));
+        self.0.filter(|_| near)?.parked_at(memory, word)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -78,13 +95,19 @@ impl PythonThreads {
             }));
         }
         let gils = interpreters.iter().filter_map(|own| runtime::gil(memory, python, own.addr));
-        Self { threads, gils: gils.collect() }
+        Self { threads, gils: gils.collect(), parking: Parking(layouts.wait_entry) }
     }
 
     /// Where the GILs are.
     #[must_use]
     pub fn gils(&self) -> &[AddrRange] {
         &self.gils
+    }
+
+    /// How to tell what its threads are parked at.
+    #[must_use]
+    pub const fn parking(&self) -> Parking {
+        self.parking
     }
 
     /// Says of each variable what `repr()` of its value would begin with, the innermost frames of
@@ -134,6 +157,7 @@ impl PythonThreads {
             // A thread that runs code of several interpreters: that of the first is around that of
             // the others. Without C stacks nobody knows who runs the others.
             if !facts.frames.is_empty() && seen.is_none() {
+                facts.left_out += u32::from(!thread.stack.frames.is_empty());
                 continue;
             }
             let named = is_main || !facts.is_python;

@@ -73,6 +73,10 @@ impl Observed {
                 Some(kind) if kind.is_given_back() => ThreadState::WaitingLock,
                 Some(_) | None => facts.state,
             };
+            // One word for it: that of the lock, not of what it is made of.
+            let in_memory =
+                |lock: &&LockFacts| !matches!(lock.kind, LockKind::File | LockKind::ThreadEnd);
+            facts.waits_at = lock.filter(in_memory).map(|lock| lock.addr).or(facts.waits_at);
             facts.waits = Some(wait);
         }
         (self.locks, self.tasks)

@@ -43,16 +43,10 @@ pub(super) fn of(
 impl Table<'_, '_> {
     /// The lock of Python that who sleeps at `word` wants.
     fn object_at(&mut self, word: Addr) -> Option<(u32, Wants)> {
-        // From 3.13 on a thread sleeps in an entry of its own that says what it is parked at.
-        let parked = || {
-            let entry = self.world.layouts.wait_entry?;
-            let start = word.before(entry.sema.offset);
-            entry.addr.read(self.world.memory, start).ok()?
-        };
         if let Some(object) = self.words.get(&word).copied() {
             return self.meant(object);
         }
-        let at = parked()?;
+        let at = self.world.layouts.wait_entry?.parked_at(self.world.memory, word)?;
         if let Some(ident) = self.ends.get(&at).copied() {
             return Some((self.end_of(ident), Wants::It));
         }

@@ -42,6 +42,8 @@ pub(super) struct ThreadOut<'a> {
     frames: Vec<FrameOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unwinding_ended: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -139,6 +141,7 @@ fn one<'a>(case: &'a Case, thread: &'a ThreadFacts, detail: ThreadDetail) -> Thr
         waits_at: thread.waits_at.map(|at| at.to_string()),
         call: thread.call.as_ref().map(call),
         frames,
+        left_out: (thread.left_out > 0).then_some(thread.left_out),
         unwinding_ended: thread.native.ended.as_deref().filter(|_| detail.native),
     }
 }

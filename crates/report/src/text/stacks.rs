@@ -6,6 +6,7 @@ use crate::blocks::{Block, render};
 use memwhy_model::{
     Case, Frame, Local, LocalKind, NativeFrame, SourceFile, ThreadFacts, ThreadState,
 };
+use memwhy_reason::lock_words::lock_name;
 use memwhy_reason::wording;
 use std::collections::BTreeMap;
 
@@ -51,7 +52,7 @@ pub fn stacks(case: &Case, options: StackOptions, style: Style) -> String {
     for group in &groups {
         let Some(thread) = group.first() else { continue };
         blocks.push(Block::Gap);
-        blocks.push(Block::Line(title(group)));
+        blocks.push(Block::Line(title(case, group)));
         stack(&mut blocks, case, thread, options);
     }
     left_out(&mut blocks, case, &threads, options);
@@ -116,15 +117,20 @@ fn summary(threads: &[&ThreadFacts]) -> String {
     format!("{}: {}", wording::count(threads.len() as u64, "thread"), counted.join(", "))
 }
 
-fn title(group: &[&ThreadFacts]) -> String {
+fn title(case: &Case, group: &[&ThreadFacts]) -> String {
     let name = |thread: &ThreadFacts| {
         let name = &thread.name;
         if name.is_empty() { String::new() } else { format!(" \"{name}\"") }
     };
     let Some(first) = group.first() else { return String::new() };
     let mut said = vec![doing(first.state).to_owned()];
-    if let Some(at) = first.waits_at.filter(|_| group.len() == 1) {
-        said.push(format!(" at {at}"));
+    let lock = first.waits.as_ref().and_then(|wait| case.locks.get(wait.lock as usize));
+    match (lock, first.waits_at) {
+        (Some(lock), _) if group.len() == 1 && first.state != ThreadState::WaitingGil => {
+            said = vec![format!("waiting for {}", lock_name(case, lock))];
+        }
+        (_, Some(at)) if group.len() == 1 => said.push(format!(" at {at}")),
+        (_, _) => {}
     }
     if let Some(call) = &first.call {
         let about = if group.len() == 1 { call.about.as_str() } else { "" };
@@ -303,6 +309,13 @@ fn left_out(blocks: &mut Vec<Block>, case: &Case, threads: &[&ThreadFacts], opti
         hints.push(format!(
             "{} of sub-interpreters not shown (--all-interpreters)",
             wording::count(others as u64, "thread")
+        ));
+    }
+    let unknown = case.threads.iter().map(|thread| u64::from(thread.left_out)).sum();
+    if unknown > 0 {
+        hints.push(format!(
+            "{} of sub-interpreters not shown: up to 3.10 nothing says which thread runs them",
+            wording::count(unknown, "stack")
         ));
     }
     if !hints.is_empty() {

@@ -7,6 +7,8 @@
 
 use crate::layout::{Field, Inline, Member, Ptr, Row, Shape, Spot, Table, at};
 use crate::version::v3;
+use memwhy_model::Addr;
+use memwhy_target::Memory;
 
 /// Where things are in `wait_entry`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,13 @@ pub struct WaitEntry {
     pub addr: Field<Ptr>,
     /// The semaphore that it sleeps on.
     pub sema: Field<Inline>,
+}
+
+impl WaitEntry {
+    /// What the thread is parked at whose entry has the semaphore at `word`.
+    pub(crate) fn parked_at(&self, memory: &dyn Memory, word: Addr) -> Option<Addr> {
+        self.addr.read(memory, word.before(self.sema.offset)).ok()?
+    }
 }
 
 /// Every layout of the struct, oldest first.
