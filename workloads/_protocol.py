@@ -8,11 +8,13 @@ what is seen from outside can be compared with what it says of itself:
     trim               malloc_trim(0), with RSS before and after (summed from smaps)
     collect            gc.collect(), then malloc_trim(0), with RSS before and after both
     mallinfo2          glibc's own count of its heap
+    counters           the same, what gc says of itself, and how much each free list gives up when it
+                       is told to, where Python has functions for that: to be asked of a copy
     allocatedblocks    how many blocks CPython's allocator has handed out
     debugmallocstats   CPython's own count of its small-object allocator
     stats-into FIFO    the same as text, written to FIFO by this process itself: answers once the
                        pipe is full, so that it stands still in its first write until somebody
-                       reads, and answers again when all is written
+                       reads, and answers again when all is written; the cache of types is empty
     truth PATH [edges=1]   every object of this process, written to PATH (see oracle.py)
     interned PATH      which of the addresses in PATH are of interned strings, asked of a copy
     hold COMMAND ...   answers COMMAND (one that only looks) from a forked copy and then stays
@@ -136,6 +138,8 @@ def answer_to(words, heart):
         return collect
     if name == "mallinfo2":
         return mallinfo2
+    if name == "counters":
+        return lambda: dict(mallinfo2(), collector=collector(), cleared=cleared())
     if name == "allocatedblocks":
         return lambda: {"blocks": sys.getallocatedblocks()}
     if name == "debugmallocstats":
@@ -284,6 +288,35 @@ def collect():
     }
 
 
+def collector():
+    state = {
+        "enabled": gc.isenabled(),
+        "thresholds": gc.get_threshold(),
+        "counts": gc.get_count(),
+        "debug": gc.get_debug(),
+        "garbage": id(gc.garbage),
+    }
+    if hasattr(gc, "get_freeze_count"):
+        state["frozen"] = gc.get_freeze_count()
+    if sys.version_info >= (3, 8):
+        state["generations"] = [len(gc.get_objects(generation=n)) for n in range(3)]
+    return state
+
+
+def cleared():
+    functions = {
+        "tuple": "PyTuple_ClearFreeList", "frame": "PyFrame_ClearFreeList",
+        "method": "PyMethod_ClearFreeList", "builtin method": "PyCFunction_ClearFreeList",
+        "unicode": "PyUnicode_ClearFreelist",
+    }
+    found = {}
+    for kind in functions:
+        function = getattr(ctypes.pythonapi, functions[kind], None)
+        if function is not None and sys.version_info < (3, 9):
+            found[kind] = function()
+    return found
+
+
 def mallinfo2():
     if MALLINFO2 is None:
         return {"error": "this libc has neither mallinfo2 nor mallinfo"}
@@ -309,6 +342,7 @@ def stats_into(path):
         pass
     os.set_blocking(pipe, True)
     write(json.dumps({"filled": filled}).encode() + b"\n")
+    ctypes.pythonapi.PyType_ClearCache()
     os.dup2(pipe, 2)
     try:
         sys._debugmallocstats()

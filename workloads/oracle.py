@@ -165,21 +165,32 @@ def interned(path):
 
     with open(path) as file:
         addresses = [int(line, 16) for line in file]
-    found = []
+    found, single = [], []
+    # An object begins with two links where references are traced (`Py_DEBUG`, up to 3.7).
+    free_threaded = hasattr(sys, "_is_gil_enabled") and "t" in sys.abiflags
+    basic = object.__basicsize__ if free_threaded else 16
+    start = object.__basicsize__ - basic
     for address in addresses:
-        # Freed since: then the link of a free list is where the reference count was.
-        if not 0 < ctypes.c_uint64.from_address(address).value < 1 << 33:
+        # Freed since: then the link of a free list is where the reference count was. A count has
+        # 32 bits, and from 3.14 on flags in the last 16. Without GIL the first word is a thread.
+        count = ctypes.c_uint64.from_address(address + start).value
+        if not free_threaded and (count & 0xFFFFFFFF == 0 or count >> 32 & 0xFFFF > 1):
             continue
-        if ctypes.c_uint64.from_address(address + 8).value != id(str):
+        if ctypes.c_uint64.from_address(address + start + basic - 8).value != id(str):
             continue
         # What was never hashed is in no table, and may be a buffer that is half written.
-        if ctypes.c_int64.from_address(address + 24).value == -1:
+        if ctypes.c_int64.from_address(address + start + basic + 8).value == -1:
             continue
         text = ctypes.cast(address, ctypes.py_object).value
-        # An equal string of our own, exchanged for the one in the table.
-        if type(text) is str and intern("".join(list(text))) is text:
-            found.append(address)
-    return {"interned": found}
+        # An equal string of our own, exchanged for the one in the table. Of what has one character
+        # or none there is only one: it would be put there by asking.
+        if type(text) is str:
+            ours = "".join(list(text))
+            if ours is text:
+                single.append(address)
+            if intern(ours) is text:
+                found.append(address)
+    return {"interned": found, "single": single}
 
 
 def name_of(kind):

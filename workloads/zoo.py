@@ -335,10 +335,13 @@ def iterators():
         itertools.groupby([1, 1, 2]),
         itertools.starmap(pow, [(1, 2)]),
         itertools.takewhile(bool, [1]),
-        itertools.compress([1], [1]),
+        itertools.compress([1], [1]), itertools.dropwhile(bool, [1]),
+        itertools.combinations_with_replacement(range(3), 2),
     ] + list(itertools.tee(iter(range(100)), 2)) + where_there_is(
         lambda: itertools.accumulate([1, 2]), lambda: itertools.zip_longest([1], [2, 3]),
         lambda: itertools.izip([1], [2]), lambda: itertools.imap(str, [1]),
+        lambda: itertools.filterfalse(bool, [0]), lambda: itertools.ifilterfalse(bool, [0]),
+        lambda: itertools.pairwise([1, 2, 3]), lambda: itertools.batched([1, 2, 3], 2),
     )
 
 

@@ -51,7 +51,7 @@ pub fn line_tables(bytes: &[u8]) {
 
 /// What an interpreter publishes of its own layout, put into a table.
 pub fn debug_offsets(bytes: &[u8]) {
-    let Ok(Some(offsets)) = DebugOffsets::read(&Bytes(bytes), Addr(0x1000)) else { return };
+    let Ok(Some(offsets)) = DebugOffsets::read(&Bytes(bytes), Addr(0x1000), None) else { return };
     let Ok((mut layouts, _)) = Layouts::for_build(offsets.build) else { return };
     offsets.apply(&mut layouts, &mut Problems::default());
 }

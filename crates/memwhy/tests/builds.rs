@@ -2,13 +2,14 @@
 //! made, a table that is wrong?
 
 use memwhy::Options;
-use memwhy::model::{Case, Owner, Pause, ProblemKind, Problems};
+use memwhy::model::{About, Case, Owner, Pause, ProblemKind, Problems, Trust};
 use memwhy_native::Images;
 use memwhy_native::alloc::glibc::{self, FreeChunks, Glibc};
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::layout::Layouts;
 use memwhy_python::layout::tables::gc_state::GcHeads;
 use memwhy_python::layout::tables::interpreter_state::Obmalloc;
+use memwhy_python::version::v3p;
 use memwhy_python::{Malloc, Python};
 use memwhy_target::{Process, View};
 use memwhy_testkit::{Truth, Turn, Workload, require, script};
@@ -184,4 +185,106 @@ fn a_table_that_is_wrong_is_refused() {
             assert!(complete && all == objects, "{label}: its neighbours were tried");
         }
     }
+}
+
+/// How releases are read that nobody has seen: each of these as if it were newer than all tables.
+#[test]
+fn a_release_that_nobody_has_seen_is_read_with_doubts_or_refused() {
+    // 3.12 tells nothing of itself, and moved what leads to its threads. 3.14 changed what says that
+    // an object is immortal: such objects are missing then, and code is without names. What 3.15
+    // moved it tells itself, or it is found by trying.
+    let unseen = [
+        ("3.12.1", v3p(11, 7), Unseen::Refused),
+        ("debian-3.14", v3p(13, 5), Unseen::InPart),
+        ("debian-3.15", v3p(14, 10), Unseen::Read),
+    ];
+    for (wanted, newest, expected) in unseen {
+        for python in require(&[wanted]) {
+            let _turn = Turn::take(&temporary(""));
+            let mut workload = Workload::start(&python.path, &script("zoo.py"), &[]);
+            let path = temporary(&format!("{}-unseen.truth", python.label));
+            workload.command(&format!("hold truth {}", path.display()));
+            let process = Process::open(workload.pid()).expect("a process");
+            let (patience, skip) = (Duration::from_secs(60), FreeChunks::default());
+            let taken = memwhy_target::capture(&process, Pause::Stop, patience, Vec::new(), &skip);
+            let view = taken.unwrap_or_else(|error| panic!("{error}")).view;
+            workload.command("resume");
+            let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
+            std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+            let mut problems = Problems::default();
+            let images = Images::of(&view);
+            let label = format!("{} as if {newest} were the newest", python.label);
+            let found = match find::find_knowing(&view, &images, Some(newest), &mut problems) {
+                Ok(found) => found,
+                Err(refusal) => {
+                    let said = refusal.to_string();
+                    eprintln!("{label}: refused: {said}");
+                    assert_eq!(expected, Unseen::Refused, "{label}: {said}");
+                    assert!(said.contains("is not laid out as memwhy knows it: "), "{said}");
+                    continue;
+                }
+            };
+            assert_eq!(found.trust, Trust::Extrapolated, "{label}");
+            let libc = glibc::libc(&images);
+            let malloc = libc.and_then(|libc| Glibc::walk(&view, libc, &mut problems));
+            let serving = malloc.as_ref().map_or(Malloc::Unknown, Malloc::Glibc);
+            let mut seen = Python::of(found, &view, &images, serving, &[], &mut problems);
+            let about = seen.about();
+            let threads = seen.take_threads();
+            let heap = seen.graph();
+            let (mut there, mut typed) = (0, 0);
+            for at in 0..truth.len() {
+                let Some(id) = heap.find(truth.addresses[at]) else { continue };
+                there += 1;
+                let ty = heap.type_row(heap.type_of(id)).map(|ty| ty.addr);
+                let stated = truth.types[truth.type_of[at] as usize].addr;
+                typed += usize::from(ty == Some(stated));
+            }
+            eprintln!(
+                "{label}: {there} of {} found, {typed} with their type, {} in all, complete: {}",
+                truth.len(),
+                heap.len(),
+                heap.complete()
+            );
+            for (kind, n, examples) in problems.iter() {
+                eprintln!("   {kind:?} {n}: {examples:?}");
+            }
+            assert_eq!(typed, there, "{label}: objects have types that are not theirs");
+            let failed = problems.count(ProblemKind::CalibrationFailed);
+            let numbers: Vec<Option<u32>> = threads.tids().collect();
+            match expected {
+                Unseen::Refused => panic!("{label}: read, with {problems:?}"),
+                Unseen::InPart => {
+                    assert!(failed > 0 && !heap.complete(), "{label}: {problems:?}");
+                    assert!(numbers.is_empty(), "{label}: {threads:?}");
+                }
+                Unseen::Read => {
+                    assert!(heap.complete(), "{label}: {problems:?}");
+                    assert!(there * 1000 >= truth.len() * 999, "{label}: {there}");
+                    let tids = process.tids().into_iter().map(Some);
+                    let mut tids: Vec<_> = tids.collect();
+                    tids.sort_unstable();
+                    let mut numbers = numbers;
+                    numbers.sort_unstable();
+                    assert_eq!(numbers, tids, "{label}");
+                }
+            }
+            // The first screen says so, whatever else there is to say.
+            let about = About { python: Some(about), ..About::default() };
+            let verdict = memwhy::explain(&Case { about, problems, ..Case::default() });
+            let said = verdict.doubts.join("; ");
+            assert!(said.contains("has not been checked: its layouts are taken from an"), "{said}");
+        }
+    }
+}
+
+/// What becomes of a release that nobody has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    /// Nothing of it can be read.
+    Refused,
+    /// Some of it, and it is said what is not.
+    InPart,
+    /// All of its objects and threads.
+    Read,
 }

@@ -6,6 +6,8 @@
 //! counters of both allocators exactly. Each test leaves a line of figures in
 //! `target/tmp/oracle/LABEL.txt`.
 
+mod references;
+
 use memwhy::Options;
 use memwhy::model::{Addr, Case, Flags, HeapGraph, ObjectId, PymallocClass, PymallocFacts};
 use memwhy_testkit::{Interpreter, Truth, Turn, Workload, require, script};
@@ -67,14 +69,22 @@ fn agree(label: &str) {
         let _ = write!(figures, "{:<15}", python.label);
         recall(&truth, heap, &mut figures, &mut faults);
         precision(&truth, heap, &mut workload, &mut figures, &mut faults);
+        let free_threaded = python.label.ends_with('t');
+        interned(heap, free_threaded, &mut workload, &mut faults);
         sizes(&truth, heap, &mut figures, &mut faults);
-        edges(&truth, heap, &mut figures);
-        mallinfo(&mut workload, &mut figures, &mut faults);
+        figures += &references::judge(heap, &truth, &python.label, &mut faults);
+        counters(&mut workload, &mut figures, &mut faults);
         if case.mimalloc.is_some() {
             mimalloc(&mut workload, &mut figures, &mut faults);
-        } else if python.version >= (3, 3, 0) {
-            // 2.7 does not say.
-            pymalloc(&mut workload, python, &mut figures, &mut faults);
+        }
+        // 2.7 does not say.
+        if python.version >= (3, 3, 0) {
+            let (busy, text) = in_its_stats(&mut workload, python);
+            if case.mimalloc.is_none() {
+                pymalloc(&busy, &text, &mut figures, &mut faults);
+            }
+            free_lists(&busy, &text, is_stripped(python), &mut faults);
+            inside(&case, &busy, workload.pid(), is_stripped(python), &mut faults);
         }
         threads(&case, workload.pid(), &mut figures, &mut faults);
         assert!(workload.command("ping")["beats"].is_u64());
@@ -146,7 +156,7 @@ fn precision(
     justified.close(in_data_of_interpreter(workload.pid(), heap).into_iter());
     let texts: Vec<ObjectId> =
         justified.left().filter(|id| type_name(heap, *id) == "builtins.str").collect();
-    let interned = interned(workload, heap, &texts);
+    let interned = among_interned(workload, heap, &texts);
     justified.close(interned.into_iter());
 
     let mut left: BTreeMap<&str, Vec<Addr>> = BTreeMap::new();
@@ -246,8 +256,49 @@ impl Justified<'_> {
     }
 }
 
+/// The strings that are interned are those that the target itself has in its table.
+fn interned(
+    heap: &HeapGraph,
+    free_threaded: bool,
+    workload: &mut Workload,
+    faults: &mut Vec<String>,
+) {
+    const INTERNED_BY_ASKING: usize = 30;
+    let texts: Vec<ObjectId> =
+        heap.ids().filter(|id| type_name(heap, *id) == "builtins.str").collect();
+    let asked = ask_interned(workload, heap, &texts);
+    let [theirs, single] = ["interned", "single"].map(|name| of_answer(&asked, name, heap));
+    let theirs: BTreeSet<ObjectId> = &theirs - &single;
+    let ours: BTreeSet<ObjectId> = texts
+        .into_iter()
+        .filter(|id| heap.flags(*id).has(Flags::INTERNED) && !single.contains(id))
+        .collect();
+    eprintln!("interned: {} of {} stated", ours.len(), theirs.len());
+    let differ: Vec<Addr> = ours.symmetric_difference(&theirs).map(|id| heap.addr(*id)).collect();
+    // Without GIL names are interned when they are first asked for, as asking does.
+    let off = if free_threaded && ours.is_subset(&theirs) { INTERNED_BY_ASKING } else { 0 };
+    if theirs.len() < 1000 || differ.len() > off {
+        faults.push(format!("{} interned, {} stated, {differ:?}", ours.len(), theirs.len()));
+    }
+}
+
 /// Those of `texts` that the target itself has in its table of interned strings.
-fn interned(workload: &mut Workload, heap: &HeapGraph, texts: &[ObjectId]) -> Vec<ObjectId> {
+fn among_interned(
+    workload: &mut Workload,
+    heap: &HeapGraph,
+    texts: &[ObjectId],
+) -> BTreeSet<ObjectId> {
+    of_answer(&ask_interned(workload, heap, texts), "interned", heap)
+}
+
+fn of_answer(answer: &Value, name: &str, heap: &HeapGraph) -> BTreeSet<ObjectId> {
+    let found = answer[name].as_array().into_iter().flatten();
+    found.filter_map(|addr| heap.find(Addr(addr.as_u64()?))).collect()
+}
+
+/// What the target itself says of `texts`: which are interned, which are the only ones of their
+/// content.
+fn ask_interned(workload: &mut Workload, heap: &HeapGraph, texts: &[ObjectId]) -> Value {
     let path = file(&format!("{}.addresses", workload.pid()));
     let lines: String = texts.iter().fold(String::new(), |mut lines, id| {
         let _ = writeln!(lines, "{:#x}", heap.addr(*id).0);
@@ -256,8 +307,7 @@ fn interned(workload: &mut Workload, heap: &HeapGraph, texts: &[ObjectId]) -> Ve
     std::fs::write(&path, lines).unwrap_or_else(|error| panic!("{error}"));
     let answer = workload.command(&format!("interned {}", path.display()));
     std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
-    let found = answer["interned"].as_array().cloned().unwrap_or_default();
-    found.iter().filter_map(|addr| heap.find(Addr(addr.as_u64()?))).collect()
+    answer
 }
 
 /// Sizes are those of `sys.getsizeof`.
@@ -302,43 +352,14 @@ fn sizes(truth: &Truth, heap: &HeapGraph, figures: &mut String, faults: &mut Vec
     }
 }
 
-/// How many of the references that the target states are among ours.
-fn edges(truth: &Truth, heap: &HeapGraph, figures: &mut String) {
-    let (mut stated, mut found) = (0usize, 0usize);
-    let mut missed: BTreeMap<String, u64> = BTreeMap::new();
-    for at in 0..truth.len() {
-        let Some(id) = typed_alike(truth, at, heap) else { continue };
-        let mut ours: BTreeSet<Addr> =
-            heap.references(id).iter().map(|id| heap.addr(*id)).collect();
-        // Objects of classes made in Python hold their class; here that is a column of its own.
-        ours.insert(type_addr(heap, id));
-        let theirs: BTreeSet<Addr> =
-            truth.referents(at).unwrap_or_default().iter().copied().collect();
-        // What was not found itself is missed already, and counted there.
-        for target in theirs.into_iter().filter(|target| heap.find(*target).is_some()) {
-            stated += 1;
-            if ours.contains(&target) {
-                found += 1;
-            } else {
-                let to = truth.find(target).map_or("?", |to| truth.type_name(to));
-                *missed.entry(format!("{} -> {to}", truth.type_name(at))).or_default() += 1;
-            }
-        }
-    }
-    let mut missed: Vec<_> = missed.into_iter().collect();
-    missed.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    missed.truncate(12);
-    if !missed.is_empty() {
-        eprintln!("references missed most: {missed:?}");
-    }
-    let _ = write!(figures, " | edges {found}/{stated} ({:.3} %)", 100.0 * part(found, stated));
-}
-
-/// All nine counters of `mallinfo2` are exactly what the walk of malloc's heaps gives.
-fn mallinfo(workload: &mut Workload, figures: &mut String, faults: &mut Vec<String>) {
-    let stated = workload.command("hold mallinfo2");
+/// All nine counters of `mallinfo2` are exactly what the walk of malloc's heaps gives, and the
+/// collector is in the state that `gc` says.
+fn counters(workload: &mut Workload, figures: &mut String, faults: &mut Vec<String>) {
+    let stated = workload.command("hold counters");
     let case = capture(workload);
     workload.command("resume");
+    collector(&case, &stated["collector"], faults);
+    cleared(&case, &stated["cleared"], faults);
     let glibc = case.malloc.as_ref().and_then(|malloc| malloc.glibc.as_ref());
     let Some(ours) = glibc.map(|glibc| glibc.mallinfo) else { panic!("no glibc") };
     let fields = [
@@ -359,14 +380,66 @@ fn mallinfo(workload: &mut Workload, figures: &mut String, faults: &mut Vec<Stri
     }
 }
 
-/// The totals and the classes of pymalloc are exactly those of `sys._debugmallocstats`, which
-/// stands in its first write while we look.
-fn pymalloc(
-    workload: &mut Workload,
-    python: &Interpreter,
-    figures: &mut String,
-    faults: &mut Vec<String>,
-) {
+/// What 2.7 and its like say they gave up, when they were told to give up their free lists. Asking
+/// makes a few calls, with their frames and arguments.
+fn cleared(case: &Case, stated: &Value, faults: &mut Vec<String>) {
+    const OFF: u64 = 30;
+    for (of, number) in stated.as_object().into_iter().flatten() {
+        let Some(ours) = case.free_lists.iter().find(|list| list.of == *of) else { continue };
+        if ours.free.abs_diff(number.as_u64().unwrap_or(u64::MAX)) > OFF {
+            faults.push(format!("{ours:?} instead of {number} given up"));
+        }
+    }
+}
+
+/// What `gc` says of itself. Who says it makes a few objects for that.
+fn collector(case: &Case, stated: &Value, faults: &mut Vec<String>) {
+    /// Objects made by asking, and young ones that an asking collector moves on.
+    const OFF: u64 = 200;
+    let Some(gc) = &case.gc else { panic!("no collector: {:?}", case.problems) };
+    let heap = case.heap.as_ref().unwrap_or_else(|| panic!("no heap"));
+    let list = |name: &str| -> Vec<i64> {
+        stated[name].as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
+    };
+    let mut wrong = Vec::new();
+    // Stripped builds of 2.7 and 3.6 would not tell; Debian's 2.7 is one.
+    if gc.enabled.is_some() && gc.enabled != stated["enabled"].as_bool() {
+        wrong.push("enabled");
+    }
+    if gc.thresholds != list("thresholds") {
+        wrong.push("thresholds");
+    }
+    let counts = list("counts");
+    let near = |(ours, theirs): (&i64, &i64)| ours.abs_diff(*theirs) <= OFF;
+    if gc.counts.len() != counts.len() || !gc.counts.iter().zip(&counts).all(near) {
+        wrong.push("counts");
+    }
+    if i64::from(gc.debug.0) != stated["debug"].as_i64().unwrap_or_default() {
+        wrong.push("debug");
+    }
+    if gc.frozen.is_some() && gc.frozen != stated["frozen"].as_u64() {
+        wrong.push("frozen");
+    }
+    // Once it is there; up to 3.6 it is made when it is first needed.
+    let garbage = gc.garbage.map(|id| heap.addr(id).0);
+    if garbage.is_some() && garbage != stated["garbage"].as_u64() {
+        wrong.push("garbage");
+    }
+    let generations = list("generations");
+    let sizes = gc.generations.iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX));
+    let sizes: Vec<i64> = sizes.collect();
+    // Without GIL there are no lists, and 3.14's two halves of an old one are no generations.
+    if !sizes.is_empty() && !generations.is_empty() && !sizes.iter().zip(&generations).all(near) {
+        wrong.push("generations");
+    }
+    if !wrong.is_empty() {
+        faults.push(format!("{} of {gc:?} instead of {stated}", wrong.join(", ")));
+    }
+}
+
+/// A case of the target while `sys._debugmallocstats` stands in its first write, and all that it
+/// writes.
+fn in_its_stats(workload: &mut Workload, python: &Interpreter) -> (Case, String) {
     let path = file(&format!("{}.fifo", python.label));
     let _ = std::fs::remove_file(&path);
     let made = Command::new("mkfifo").arg(&path).status();
@@ -385,9 +458,13 @@ fn pymalloc(
     std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
     let written: Value = workload.next_answer().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(written["written"], true, "{written}");
+    (case, text)
+}
 
+/// The totals and the classes of pymalloc are exactly those of `sys._debugmallocstats`.
+fn pymalloc(case: &Case, text: &str, figures: &mut String, faults: &mut Vec<String>) {
     let Some(ours) = &case.pymalloc else { panic!("no pymalloc: {:?}", case.problems) };
-    let stated = Stated::parse(&text);
+    let stated = Stated::parse(text);
     let seen = Stated::of(ours);
     let same = stated == seen;
     let _ = write!(
@@ -399,6 +476,71 @@ fn pymalloc(
     );
     if !same {
         faults.push(format!("pymalloc: {seen:#?}\ninstead of {stated:#?}"));
+    }
+}
+
+/// As much is kept for objects to come as `sys._debugmallocstats` says. It does not tell of all
+/// kinds; without GIL it tells of the thread that asks.
+fn free_lists(case: &Case, text: &str, stripped: bool, faults: &mut Vec<String>) {
+    let mut stated: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in text.lines() {
+        // `7 free 1-sized PyTupleObjects * 32 bytes each = 224`
+        let Some((front, _)) = line.split_once(" * ") else { continue };
+        let words: Vec<&str> = front.split_ascii_whitespace().collect();
+        let [number, "free", .., kind] = words[..] else { continue };
+        let of = match kind {
+            "PyCFunctionObjects" => "builtin method",
+            "PyDictKeysObjects" => "keys of a dict",
+            "PyDictObjects" => "dict",
+            "PyFloatObjects" => "float",
+            "PyFrameObjects" => "frame",
+            "PyListObjects" => "list",
+            "PyMethodObjects" => "method",
+            "PyTupleObjects" => "tuple",
+            other => panic!("{other} is kept, too"),
+        };
+        let number: u64 = number.parse().unwrap_or_else(|_| panic!("{line}"));
+        *stated.entry(of).or_default() += number;
+    }
+    assert!(stated.len() >= 4, "{text}");
+    if stripped {
+        assert!(case.free_lists.is_empty(), "{:?}", case.free_lists);
+        return;
+    }
+    for (of, number) in stated {
+        let ours = case.free_lists.iter().find(|list| list.of == of);
+        let free = ours.and_then(|list| list.held.first()).copied();
+        if free != Some(number) {
+            faults.push(format!("{ours:?} free of {of} instead of {number}"));
+        }
+        if ours.is_some_and(|list| list.free > 0 && list.bytes.0 < 16 * list.free) {
+            faults.push(format!("{ours:?} take too little"));
+        }
+    }
+}
+
+/// Builds whose static variables have no names: what is in them is not found.
+fn is_stripped(python: &Interpreter) -> bool {
+    ["debian-2.7.18", "debian-3.9.2"].contains(&python.label.as_str())
+}
+
+/// Who is in the process, who holds the GIL (in a write of C code that keeps it), and what types
+/// have been asked lately: nearly nothing right after the cache was emptied.
+fn inside(case: &Case, busy: &Case, pid: u32, stripped: bool, faults: &mut Vec<String>) {
+    let [main] = &busy.interpreters[..] else { panic!("{:?}", busy.interpreters) };
+    let threads: Vec<u32> = busy.threads.iter().map(|thread| thread.tid).collect();
+    if main.id != Some(0) || main.threads != threads {
+        faults.push(format!("{main:?} instead of {threads:?}"));
+    }
+    let gil = busy.about.python.as_ref().is_some_and(|python| python.gil);
+    if main.holds_gil != gil.then_some(pid) {
+        faults.push(format!("{main:?}: {pid} holds the GIL: {gil}"));
+    }
+    let used = |case: &Case| case.interpreters.first()?.type_cache.map(|cache| cache.used);
+    match (used(case), used(busy)) {
+        (None, None) if stripped => {}
+        (Some(before), Some(after)) if after < 100 && after < before => {}
+        other => faults.push(format!("entries in the cache of types: {other:?}")),
     }
 }
 

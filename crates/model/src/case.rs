@@ -7,8 +7,8 @@ use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
     Accounting, Addr, AddrRange, Bytes, CgroupFacts, Closeups, Details, ForkFacts, FreeList,
-    HeapGraph, HugeFacts, LockFacts, NativeMemory, ObjectId, Owner, Problems, StackFacts, StandIn,
-    TaskFacts, Trust,
+    HeapGraph, HugeFacts, InterpreterFacts, LockFacts, NativeMemory, ObjectId, Owner, Problems,
+    StackFacts, StandIn, TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -68,6 +68,9 @@ pub struct Case {
     pub fork: Option<ForkFacts>,
     /// What CPython keeps for objects to come.
     pub free_lists: Vec<FreeList>,
+    /// Every interpreter of the process, the main one first.
+    #[serde(default)]
+    pub interpreters: Vec<InterpreterFacts>,
     /// The state of the cyclic garbage collector.
     pub gc: Option<GcFacts>,
     /// What went wrong, counted.

@@ -16,4 +16,7 @@ pub struct FreeList {
     pub most: Option<u64>,
     /// What a full collection gives back to malloc: blocks in which nothing is in use.
     pub collectable: Bytes,
+    /// How many each interpreter has, the main one first; without GIL each thread has its own.
+    #[serde(default)]
+    pub held: Vec<u64>,
 }

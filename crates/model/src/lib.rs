@@ -22,6 +22,7 @@ pub mod closeups;
 pub mod details;
 mod free_lists;
 pub mod heap;
+mod interpreters;
 pub mod kernel;
 pub mod locks;
 pub mod native_memory;
@@ -48,6 +49,7 @@ pub use free_lists::FreeList;
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,
 };
+pub use interpreters::{InterpreterFacts, TypeCacheFacts};
 pub use kernel::{CgroupFacts, Charges, ForkFacts, HugeFacts, HugeMapping, Relation, StackFacts};
 pub use locks::{
     AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,

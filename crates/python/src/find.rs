@@ -101,12 +101,26 @@ impl fmt::Display for Refusal {
 /// # Errors
 /// If there is none, or one that cannot be read.
 pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Interpreter, Refusal> {
+    find_knowing(view, images, None, problems)
+}
+
+/// The same as if no release after `newest` had ever been seen: so it is tested how those are read
+/// that are not out yet.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_knowing(
+    view: &View,
+    images: &Images,
+    newest: Option<Version>,
+    problems: &mut Problems,
+) -> Result<Interpreter, Refusal> {
     let (image, type_type) = images.exporter("PyType_Type").ok_or(Refusal::NoPython)?;
     let data = view.pages().present(&image.data);
     let runtime = image
         .exported("_PyRuntime")
         .or_else(|| image.section(".PyRuntime").map(|section| section.start));
-    let offsets = runtime.and_then(|at| DebugOffsets::read(view, at).ok().flatten());
+    let offsets = runtime.and_then(|at| DebugOffsets::read(view, at, newest).ok().flatten());
     let mut build = if let Some(offsets) = &offsets {
         offsets.build
     } else {
@@ -115,8 +129,12 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
     };
     // Only builds that check reference counts have it.
     build.debug = image.exported("_Py_NegativeRefcount").is_some();
-    let (mut layouts, trust) = Layouts::for_build(build)
+    let known = Build { version: newest.map_or(build.version, |v| v.min(build.version)), ..build };
+    let (mut layouts, mut trust) = Layouts::for_build(known)
         .map_err(|_| Refusal::UnknownBuild { version: build.version.to_string() })?;
+    if known != build {
+        trust = Trust::Extrapolated;
+    }
     if let Some(offsets) = &offsets {
         offsets.apply(&mut layouts, problems);
     }
@@ -148,7 +166,13 @@ pub fn find(view: &View, images: &Images, problems: &mut Problems) -> Result<Int
         data,
         all_data: image.data.clone(),
     };
+    if trust == Trust::Extrapolated && found.objection(view).is_some() {
+        found.place_modules(view, problems);
+    }
     found.objection(view).map_or(Ok(()), |what| Err(refuse(what)))?;
+    if trust == Trust::Extrapolated {
+        found.place_thread_numbers(view, problems);
+    }
     found.gil = gil_is_on(view, &found);
     Ok(found)
 }
@@ -165,6 +189,85 @@ impl Interpreter {
         let next = |at| layouts.interpreter_state.next.read(view, at).ok().flatten();
         let (all, _) = walk_list(Some(self.first), MOST_INTERPRETERS, next);
         what_is_wrong(view, layouts, all.last().copied().unwrap_or(self.first))
+    }
+
+    /// Looks where in the state of the main interpreter `sys.modules` is: no other dict there has a
+    /// module `sys`. A new release puts other members before it.
+    fn place_modules(&mut self, view: &View, problems: &mut Problems) {
+        let layouts = &self.layouts;
+        let fields = layouts.interpreter_state;
+        let next = |at| fields.next.read(view, at).ok().flatten();
+        let (all, _) = walk_list(Some(self.first), MOST_INTERPRETERS, next);
+        let Some(main) = all.last().copied() else { return };
+        let is_modules = |offset: &u64| {
+            let dict = view.ptr(main.at(*offset)).ok().flatten();
+            let Some(dict) = dict.filter(|at| at.is_aligned(8)) else { return false };
+            let ty = layouts.object.ob_type.read(view, dict).ok().flatten();
+            let flags = ty.and_then(|ty| layouts.type_object.tp_flags.read(view, ty).ok());
+            flags.is_some_and(|flags| flags & TypeFlags::DICT_SUBCLASS != 0)
+                && dict::get(view, layouts, dict, "sys")
+                    .ok()
+                    .flatten()
+                    .is_some_and(|sys| name_of_module(view, layouts, sys).as_deref() == Some("sys"))
+        };
+        let found = (0..fields.size.min(1 << 16)).step_by(8).find(is_modules);
+        let table = fields.modules.offset;
+        if let Some(offset) = found.filter(|offset| *offset != table) {
+            problems.note(ProblemKind::LayoutDisagrees, || {
+                format!("sys.modules is at {offset} of an interpreter, not at {table}")
+            });
+            let dicts = ["sys", "builtins"].map(|name| {
+                let dict = view.ptr(main.at(offset)).ok().flatten()?;
+                let module = dict::get(view, layouts, dict, name).ok().flatten()?;
+                let namespace = layouts.module.md_dict.read(view, module).ok().flatten()?;
+                let is_it = |at: &u64| view.ptr(main.at(*at)) == Ok(Some(namespace));
+                (0..fields.size.min(1 << 16)).step_by(8).find(is_it)
+            });
+            let fields = &mut self.layouts.interpreter_state;
+            fields.modules.offset = offset;
+            let [sysdict, builtins] = dicts;
+            fields.sysdict.offset = sysdict.unwrap_or(fields.sysdict.offset);
+            fields.builtins.offset = builtins.unwrap_or(fields.builtins.offset);
+        }
+    }
+
+    /// Looks where in the states of threads their numbers are: every one has to be that of a thread
+    /// of the process. A new release puts other members before them.
+    fn place_thread_numbers(&mut self, view: &View, problems: &mut Problems) {
+        let Some(process) = view.process() else { return };
+        let Some(mut native) = self.layouts.thread_state.native_thread_id else { return };
+        let numbers: Vec<u64> = process.tids().into_iter().map(u64::from).collect();
+        let fields = self.layouts.thread_state;
+        let first = self.layouts.interpreter_state.threads_head.read(view, self.first);
+        let next = |at| fields.next.read(view, at).ok().flatten();
+        let (threads, _) = walk_list(first.ok().flatten(), numbers.len(), next);
+        let fits = |offset: u64| {
+            let mut seen: Vec<u64> =
+                threads.iter().filter_map(|at| view.u64(at.at(offset)).ok()).collect();
+            seen.retain(|number| numbers.contains(number));
+            seen.sort_unstable();
+            seen.dedup();
+            !seen.is_empty() && seen.len() == threads.len()
+        };
+        let table = native.offset;
+        let places = [table].into_iter().chain((8..fields.size.min(4096)).step_by(8));
+        match places.into_iter().find(|offset| fits(*offset)) {
+            Some(offset) if offset == table => {}
+            Some(offset) => {
+                problems.note(ProblemKind::LayoutDisagrees, || {
+                    format!(
+                        "the numbers of threads are at {offset} of their states, not at {table}"
+                    )
+                });
+                native.offset = offset;
+                self.layouts.thread_state.native_thread_id = Some(native);
+                // `thread_id` has been the word before them since they are there, 3.11.
+                self.layouts.thread_state.thread_id.offset = offset.saturating_sub(8);
+            }
+            None => problems.note(ProblemKind::CalibrationFailed, || {
+                format!("the numbers of threads are not at {table} of their states, nor near")
+            }),
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Source<'a> {
     pub state: Option<Addr>,
     /// `sys.modules`.
     pub modules: Option<Addr>,
+    /// Whether other interpreters have collectors, and tracked objects, of their own.
+    pub one_of_several: bool,
 }
 
 impl fmt::Debug for Source<'_> {
@@ -134,6 +136,11 @@ impl Source<'_> {
             ..GcFacts::default()
         };
         if agree == Some(false) {
+            if !collecting {
+                // Whatever is there is not the collector's.
+                (facts.enabled, facts.debug) = (None, GcDebug::default());
+                facts.garbage = self.garbage(&Collector::default(), graph);
+            }
             return Some(facts);
         }
         let fields = &self.layouts.gc_generation;
@@ -144,6 +151,9 @@ impl Source<'_> {
             facts.counts.push(i64::from(count));
         }
         self.count(&collector, &mut facts, graph);
+        if self.one_of_several && !facts.generations.is_empty() {
+            facts.tracked = facts.generations.iter().sum::<u64>() + facts.frozen.unwrap_or(0);
+        }
         if agree == Some(true)
             && let Some(head) = collector.permanent
         {
@@ -242,7 +252,8 @@ impl Source<'_> {
     }
 
     /// Counts what is on each list, and says of each object on which one it is. All are followed
-    /// side by side, so that the longest need not be: it has the rest of what is tracked.
+    /// side by side, so that the longest need not be: it has the rest of what is tracked, unless
+    /// that is tracked by several.
     fn count(&self, collector: &Collector, facts: &mut GcFacts, graph: &mut HeapGraph) {
         let lists = collector.lists.each(self.layouts.gc_generation.size);
         if facts.lists_agree != Some(true) {
@@ -257,7 +268,8 @@ impl Source<'_> {
         let size = self.layouts.gc_head.map_or(0, |layout| layout.size);
         let mut members: Vec<Vec<Addr>> = vec![Vec::new(); walks.len()];
         let mut left = MOST_COUNTED;
-        while walks.iter().filter(|walk| walk.3).count() > 1 {
+        let last = usize::from(!self.one_of_several);
+        while walks.iter().filter(|walk| walk.3).count() > last {
             let each = walks.iter_mut().zip(&mut members).filter(|(walk, _)| walk.3);
             for ((head, at, count, open), members) in each {
                 if left == 0 {

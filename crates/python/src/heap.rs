@@ -526,6 +526,9 @@ impl Reader<'_> {
                 });
                 heap.flag(id, Flags::PARTLY_READ);
             }
+            if info.kind.is_interned(&object) {
+                heap.flag(id, Flags::INTERNED);
+            }
             let block = if block == 0 { shallow } else { block };
             heap.set_size(id, block, shallow, held);
             if let Some(count) = count {

@@ -11,15 +11,16 @@ use crate::locks::{self, Observed};
 use crate::runtime::{self, InterpreterState};
 use crate::thread_names::thread_names;
 use crate::threads::PythonThreads;
-use crate::{closeups, gc, places, reach, roots, type_rows};
+use crate::{closeups, free_lists, gc, places, reach, roots, sampled, type_cache, type_rows};
 use memwhy_model::{
-    Addr, AddrRange, Case, Closeups, Flags, GcFacts, Layer, LockFacts, ObjectId, Owner, PageState,
-    Partition, ProblemKind, Problems, PythonAbout, SourcePlaces, TaskFacts, ThreadFacts,
+    Addr, AddrRange, Case, Closeups, Flags, FreeList, GcFacts, HeapBuilder, InterpreterFacts,
+    Layer, LockFacts, ObjectId, Owner, PageState, Partition, ProblemKind, Problems, PythonAbout,
+    SourcePlaces, TaskFacts, ThreadFacts,
 };
-use memwhy_native::Images;
 use memwhy_native::alloc::glibc::Glibc;
 use memwhy_native::alloc::mimalloc::Mimalloc;
 use memwhy_native::alloc::stand_in::Walked;
+use memwhy_native::{Image, Images};
 use memwhy_target::progress::{self, Step};
 use memwhy_target::{Memory, Thread, View};
 use rustc_hash::FxHashMap;
@@ -61,6 +62,8 @@ pub struct Python {
     pub(crate) mimalloc: Option<Mimalloc>,
     pub(crate) heap: Heap,
     gc: Option<GcFacts>,
+    interpreters: Vec<InterpreterFacts>,
+    free_lists: Vec<FreeList>,
     sources: SourcePlaces,
     closeups: Closeups,
     threads: PythonThreads,
@@ -125,22 +128,10 @@ impl Python {
         };
         let (mut builder, mut heap) =
             heap::walk(view, &layouts, interpreter.type_type, &places, problems);
-        // With PYTHONMALLOC=malloc there are no arenas: then the objects are in malloc's chunks.
-        if pymalloc.arenas.is_empty()
-            && mimalloc.is_none()
-            && builder.graph().len() < FEWEST_OBJECTS
-        {
-            problems.note(ProblemKind::CalibrationFailed, || {
-                if interpreter.build.free_threaded {
-                    "mimalloc's segments, in which objects of a build without GIL are, were not \
-                     found"
-                } else {
-                    "pymalloc's arenas were not found, nor are the objects in malloc's chunks"
-                }
-                .into()
-            });
-            builder.incomplete();
+        if pymalloc.arenas.is_empty() && mimalloc.is_none() {
+            expect_objects(&interpreter, &mut builder, problems);
         }
+        let refused = sampled::check(view, &layouts, &heap.types, &mut builder, problems);
         let modules = interpreters.first().and_then(|state| state.modules);
         let names = modules
             .and_then(|modules| thread_names(view, &layouts, modules).ok())
@@ -164,18 +155,27 @@ impl Python {
         reach::mark(&mut builder, &heap.types, searched);
         let rows = type_rows::of(view, &layouts, images, &interpreter.image, &heap.types);
         heap.graph = builder.finish(rows);
-        let collector = gc::Source {
+        let image = images.by_path(&interpreter.image);
+        let (gc, states) =
+            inside(view, &interpreter, &interpreters, &mut heap, (image, native), problems);
+        let kept = free_lists::Sources {
             memory: view,
-            layouts: &layouts,
-            image: images.by_path(&interpreter.image),
-            state: interpreters.first().and_then(|state| state.gc),
-            modules,
+            python: &interpreter,
+            interpreters: &interpreters,
+            image,
+            pymalloc: &pymalloc,
+            mimalloc: mimalloc.as_ref(),
+            malloc,
         };
-        let gc = collector.facts(&mut heap.graph, problems);
+        let mut free_lists: Vec<FreeList> = heap.free_list.take().into_iter().collect();
+        free_lists.extend(free_lists::collect(&kept, problems));
         let sources = places::collect(view, &layouts, &heap.graph);
         let closeups = closeups::collect(view, &layouts, &heap.types, &heap.graph);
         let own = own_memory(view, &interpreter, &interpreters);
-        let threads = PythonThreads::observe(view, images, &interpreter, &interpreters, problems);
+        // Calls lead to code, and what reads that would invent it.
+        let has_code = !refused.contains(&"code");
+        let threads = has_code
+            .then(|| PythonThreads::observe(view, images, &interpreter, &interpreters, problems));
         let locks = locks::observe(
             view,
             images,
@@ -191,9 +191,11 @@ impl Python {
             mimalloc,
             heap,
             gc,
+            interpreters: states,
+            free_lists,
             sources,
             closeups,
-            threads,
+            threads: threads.unwrap_or_default(),
             locks,
             own,
         };
@@ -378,11 +380,61 @@ impl Python {
         case.heap = Some(self.heap.graph);
         case.mimalloc = self.mimalloc.map(|mimalloc| mimalloc.facts);
         case.pymalloc = Some(self.pymalloc.facts).filter(|_| case.mimalloc.is_none());
-        case.free_lists = self.heap.free_list.into_iter().collect();
+        case.free_lists = self.free_lists;
+        case.interpreters = self.interpreters;
         case.gc = self.gc;
         case.places = self.sources;
         case.closeups = self.closeups;
     }
+}
+
+/// With `PYTHONMALLOC=malloc` there are no arenas: then the objects are in malloc's chunks.
+fn expect_objects(python: &Interpreter, builder: &mut HeapBuilder, problems: &mut Problems) {
+    if builder.graph().len() >= FEWEST_OBJECTS {
+        return;
+    }
+    problems.note(ProblemKind::CalibrationFailed, || {
+        if python.build.free_threaded {
+            "mimalloc's segments, in which objects of a build without GIL are, were not found"
+        } else {
+            "pymalloc's arenas were not found, nor are the objects in malloc's chunks"
+        }
+        .into()
+    });
+    builder.incomplete();
+}
+
+/// The state of the main interpreter's collector, and every interpreter with what it has of its own.
+fn inside(
+    view: &View,
+    python: &Interpreter,
+    interpreters: &[InterpreterState],
+    heap: &mut Heap,
+    (image, native): (Option<&Image>, &[Thread]),
+    problems: &mut Problems,
+) -> (Option<GcFacts>, Vec<InterpreterFacts>) {
+    let main = interpreters.first().and_then(|state| state.gc);
+    let collector = gc::Source {
+        memory: view,
+        layouts: &python.layouts,
+        image,
+        state: main,
+        modules: interpreters.first().and_then(|state| state.modules),
+        one_of_several: interpreters.iter().any(|other| other.gc.is_some() && other.gc != main),
+    };
+    let gc = collector.facts(&mut heap.graph, problems);
+    let facts = interpreters.iter().enumerate().map(|(number, state)| {
+        let own = state.gc.filter(|gc| Some(*gc) != main);
+        let own = own.map(|gc| gc::Source { state: Some(gc), modules: state.modules, ..collector });
+        let gc = own.and_then(|own| own.facts(&mut heap.graph, problems));
+        let seen = (&heap.graph, heap.types.as_slice());
+        InterpreterFacts {
+            gc,
+            type_cache: type_cache::read(view, python, image, state.addr, seen, problems),
+            ..runtime::facts(view, python, (number, state), native)
+        }
+    });
+    (gc, facts.collect())
 }
 
 /// Writable anonymous memory that may hold objects, where malloc's chunks cannot tell which.

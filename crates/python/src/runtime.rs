@@ -2,7 +2,7 @@
 
 use crate::find::Interpreter;
 use crate::layout::Layouts;
-use memwhy_model::{Addr, AddrRange, ProblemKind, Problems};
+use memwhy_model::{Addr, AddrRange, InterpreterFacts, ProblemKind, Problems};
 use memwhy_native::locks::thread_at;
 use memwhy_target::{Memory, MemoryExt, Thread};
 use rustc_hash::FxHashSet;
@@ -126,6 +126,30 @@ fn thread(
         None => thread_at(memory, Addr(ident)),
     };
     PythonThread { state, ident, tid: tid.filter(|tid| *tid > 0), holds_gil: holder == Some(state) }
+}
+
+/// What an interpreter is and which threads it has, by their numbers in the kernel.
+#[must_use]
+pub(crate) fn facts(
+    memory: &dyn Memory,
+    python: &Interpreter,
+    (number, state): (usize, &InterpreterState),
+    native: &[Thread],
+) -> InterpreterFacts {
+    let tid = |thread: &PythonThread| {
+        let seen = native.iter().find(|native| thread.is(native)).map(|native| native.tid);
+        seen.or(thread.tid).unwrap_or_default()
+    };
+    let id = python.layouts.interpreter_state.id;
+    InterpreterFacts {
+        // 2.7 and 3.6 do not number them.
+        id: id.map_or(i64::try_from(number).ok(), |id| id.read(memory, state.addr).ok()),
+        addr: state.addr,
+        // The list begins with the newest.
+        threads: state.threads.iter().rev().map(tid).collect(),
+        holds_gil: state.threads.iter().find(|thread| thread.holds_gil).map(tid),
+        ..InterpreterFacts::default()
+    }
 }
 
 /// The thread state that holds the GIL. The last holder is not enough: nobody may hold it now.

@@ -85,7 +85,9 @@ impl PythonThreads {
             let names = modules.and_then(|modules| thread_names(memory, layouts, modules).ok());
             let names = names.unwrap_or_default();
             let state = interpreter.gc;
-            let collecting = gc::Source { memory, layouts, image, state, modules }.is_collecting();
+            let collecting =
+                gc::Source { memory, layouts, image, state, modules, one_of_several: false }
+                    .is_collecting();
             threads.extend(interpreter.threads.iter().map(|state| OneThread {
                 state: *state,
                 interpreter: number,
@@ -96,6 +98,11 @@ impl PythonThreads {
         }
         let gils = interpreters.iter().filter_map(|own| runtime::gil(memory, python, own.addr));
         Self { threads, gils: gils.collect(), parking: Parking(layouts.wait_entry) }
+    }
+
+    /// Their numbers, as Python knows them.
+    pub fn tids(&self) -> impl Iterator<Item = Option<u32>> {
+        self.threads.iter().map(|thread| thread.state.tid)
     }
 
     /// Where the GILs are.

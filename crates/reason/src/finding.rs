@@ -72,6 +72,8 @@ pub struct Finding {
     pub cause: &'static str,
     /// Whether it is true.
     pub standing: Standing,
+    /// Whether it could not hold whatever the process did: nobody is told that it does not.
+    pub moot: bool,
     /// How much of RSS it explains; nothing unless it holds.
     pub explains: Bytes,
     /// How much of RSS it may explain where it is undecided, and how much of what it is about was
@@ -96,6 +98,7 @@ impl Finding {
         Self {
             cause,
             standing: Standing::Refuted,
+            moot: false,
             explains: Bytes(0),
             could_explain: Bytes(0),
             summary: summary.into(),

@@ -139,9 +139,10 @@ impl Verdict {
         self.findings.iter().filter(|f| f.holds() && Some(f.cause) != self.cause)
     }
 
-    /// What was ruled out.
+    /// What was ruled out, of what could have been.
     pub fn ruled_out(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.standing == Standing::Refuted)
+        let refuted = |finding: &&Finding| finding.standing == Standing::Refuted && !finding.moot;
+        self.findings.iter().filter(refuted)
     }
 
     /// What could not be decided, and why.

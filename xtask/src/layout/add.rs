@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(files: &[&str]) -> Result<(), String> {
     let dump = dump::of(files)?;
+    if dump.structs.is_empty() {
+        return Err("no struct of CPython in these files: is their debug information compressed \
+                    (objcopy --decompress-debug-sections), or apart from them?"
+            .into());
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let kept = root.join(format!("testdata/dwarf/cpython-{}-x86_64.txt", dump.build));
     fs::write(&kept, dump.to_string()).map_err(|e| format!("{}: {e}", kept.display()))?;

@@ -41,10 +41,11 @@ impl Flags {
     pub const ORPHAN: Self = Self(32);
     /// It does not keep what it refers to: the dict of interned strings.
     pub const WEAK: Self = Self(64);
-
     /// Its generation is known; the next two bits are its number.
     const IN_GENERATION: Self = Self(128);
     const GENERATION_SHIFT: u32 = 8;
+    /// It is a text that the table of interned strings has.
+    pub const INTERNED: Self = Self(1 << 10);
     /// The number of what `gc.freeze` has put aside.
     pub const FROZEN: u8 = 3;
 

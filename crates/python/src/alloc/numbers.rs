@@ -63,6 +63,7 @@ impl Blocks {
             bytes: Bytes(self.free_cells * shape.cell + free * (shape.size() + OF_MALLOC)),
             most: None,
             collectable: Bytes(free * (shape.size() + OF_MALLOC)),
+            held: Vec::new(),
         }
     }
 }

@@ -29,6 +29,15 @@ impl Kind for Flat {
         any::shallow(object)
     }
 
+    fn is_interned(&self, object: &Object<'_>) -> bool {
+        let state = object
+            .layouts
+            .bytes_object
+            .ob_sstate
+            .filter(|_| object.ty.has(TypeFlags::BYTES_SUBCLASS));
+        state.and_then(|state| state.from(object.head)).is_some_and(|state| state != 0)
+    }
+
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         subclass_fields(object, each)
     }

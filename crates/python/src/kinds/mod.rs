@@ -68,6 +68,11 @@ pub trait Kind: Debug + Sync {
         any::shallow(object)
     }
 
+    /// Whether it is a text that the table of interned strings has.
+    fn is_interned(&self, _object: &Object<'_>) -> bool {
+        false
+    }
+
     /// Whether what its buffers hold may be references that it does not hand out itself.
     fn buffers_hold_references(&self) -> bool {
         false

@@ -53,6 +53,12 @@ impl Kind for Str {
         Ok(size)
     }
 
+    /// `SSTATE_NOT_INTERNED` is zero in every release. In 2.7 only `str` is interned.
+    fn is_interned(&self, object: &Object<'_>) -> bool {
+        let state = object.layouts.ascii_object.and_then(|ascii| ascii.interned.from(object.head));
+        state.is_some_and(|state| state != 0)
+    }
+
     fn pointers(&self, object: &Object<'_>, each: &mut dyn FnMut(Addr)) -> Result<(), Fault> {
         match Form::of(object)? {
             Some(form) => {

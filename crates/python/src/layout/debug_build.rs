@@ -16,11 +16,12 @@ use crate::version::v3;
 const LINKS: u64 = 16;
 
 /// The structs in the tables that begin with something else than an object.
-const NO_OBJECTS: [&str; 23] = [
+const NO_OBJECTS: [&str; 24] = [
     "BLOCK",
     "PyDictKeyEntry",
     "PyDictUnicodeEntry",
     "_PyInterpreterFrame",
+    "_Py_freelists",
     "_dictkeysobject",
     "_dictvalues",
     "_gc_head",
@@ -54,7 +55,8 @@ pub(super) fn apply(layouts: &mut Layouts) {
     }
     if version.reaches(v3(13)) {
         layouts.visit(&mut |spot| {
-            let behind = ["obmalloc", "object_state.freelists"].contains(&spot.name);
+            let behind =
+                ["obmalloc", "object_state.freelists", "types.type_cache"].contains(&spot.name);
             if spot.of == "_is" && behind {
                 *spot.offset += 8;
             }

@@ -7,7 +7,7 @@
 //!
 //! Source: `Include/internal/pycore_runtime.h`, 3.13; `pycore_debug_offsets.h` from 3.14.
 
-use super::Layouts;
+use super::{Layouts, NEWEST_VERIFIED};
 use crate::version::{Build, Version, v3};
 use memwhy_model::{Addr, ProblemKind, Problems};
 use memwhy_target::memory::{Fault, Memory, MemoryExt};
@@ -296,25 +296,39 @@ pub struct DebugOffsets {
     numbers: BTreeMap<(&'static str, &'static str), u64>,
     /// What did not pass the tests.
     refused: Vec<String>,
+    /// Whether they are read as those of another release, because theirs was never seen.
+    unseen: bool,
 }
 
 impl DebugOffsets {
-    /// Reads them at the start of `_PyRuntime`, `None` if there are none.
+    /// Reads them at the start of `_PyRuntime`, `None` if there are none; as if no release after
+    /// `newest` were known.
     ///
     /// # Errors
     /// As [`Memory::read`].
-    pub fn read(mem: &dyn Memory, runtime: Addr) -> Result<Option<Self>, Fault> {
+    pub fn read(
+        mem: &dyn Memory,
+        runtime: Addr,
+        newest: Option<Version>,
+    ) -> Result<Option<Self>, Fault> {
         let head: [u8; 24] = mem.array(runtime)?;
         let Some((version, generation)) = head_of(&head) else { return Ok(None) };
+        let unseen = newest.is_some_and(|newest| newest < version)
+            || version.series() > NEWEST_VERIFIED.series();
+        // Who knows nothing newer takes it for the newest that is known.
+        let generation = newest.map_or(Some(generation), |newest| {
+            generation_of(newest).map(|known| known.min(generation))
+        });
+        let Some(generation) = generation else { return Ok(None) };
         let length = LENGTHS.get(generation).copied().unwrap_or_default();
         let bytes = mem.bytes(runtime, length, 4096)?;
         let free_threaded = head.get(16).is_some_and(|flag| *flag == 1);
         let build = Build { version, free_threaded, debug: false };
-        Ok(Some(Self::parse(build, generation, &bytes)))
+        Ok(Some(Self { unseen, ..Self::parse(build, generation, &bytes) }))
     }
 
     fn parse(build: Build, generation: usize, bytes: &[u8]) -> Self {
-        let mut this = Self { build, numbers: BTreeMap::new(), refused: Vec::new() };
+        let mut this = Self { build, numbers: BTreeMap::new(), refused: Vec::new(), unseen: false };
         let number = |entry: &Published| {
             let start = entry.at.get(generation).copied().flatten()?;
             let bytes = bytes.get(start..)?.first_chunk()?;
@@ -349,11 +363,20 @@ impl DebugOffsets {
                 format!("debug offsets of {}: {refused}; the table is used", self.build)
             });
         }
+        let foreign = self.foreign(layouts);
+        for of in &foreign {
+            problems.note(ProblemKind::LayoutDisagrees, || {
+                format!("debug offsets of {}: not those of a {of}; the table is used", self.build)
+            });
+        }
         let modules = layouts.interpreter_state.modules.offset;
         // How large structs are with `Py_DEBUG`, no table has.
         let debug = layouts.build.debug;
         layouts.visit(&mut |spot| {
             let Some(offset) = self.numbers.get(&(spot.of, spot.name)).copied() else { return };
+            if foreign.contains(&spot.of) {
+                return;
+            }
             if offset != *spot.offset && !(debug && spot.name.is_empty()) {
                 problems.note(ProblemKind::LayoutDisagrees, || {
                     let name = if spot.name.is_empty() { "size" } else { spot.name };
@@ -367,13 +390,54 @@ impl DebugOffsets {
     }
 }
 
+impl DebugOffsets {
+    /// The structs about which the numbers cannot be. A release that nobody has seen puts new
+    /// numbers between those that are known, and then each is read where another is. So a size has
+    /// to be like that of the table, members apart from each other, and most of them where they
+    /// were: only the two large structs move as a whole, and what is in them is tried out.
+    fn foreign(&self, layouts: &Layouts) -> Vec<&'static str> {
+        const LARGE: [&str; 2] = ["_is", "pyruntimestate"];
+        let mut layouts = *layouts;
+        let mut table: BTreeMap<&'static str, Vec<(&'static str, u64)>> = BTreeMap::new();
+        layouts.visit(&mut |spot| {
+            if !spot.name.contains("tlbc") {
+                table.entry(spot.of).or_default().push((spot.name, *spot.offset));
+            }
+        });
+        let mut foreign = Vec::new();
+        for (of, members) in table {
+            let said = |name| self.numbers.get(&(of, name)).copied();
+            let (mut stated, mut same) = (Vec::new(), 0);
+            let mut like = true;
+            for (name, ours) in members {
+                let Some(theirs) = said(name) else { continue };
+                if name.is_empty() {
+                    like = theirs <= ours.saturating_mul(2) && ours <= theirs.saturating_mul(2);
+                } else {
+                    stated.push(theirs);
+                    same += usize::from(theirs == ours);
+                }
+            }
+            let all = stated.len();
+            stated.sort_unstable();
+            stated.dedup();
+            let stays = !self.unseen || LARGE.contains(&of) || all == 0 || same * 2 > all;
+            if !like || stated.len() < all || !stays {
+                foreign.push(of);
+            }
+        }
+        foreign
+    }
+}
+
 /// Moves what lies behind `sys.modules` in an interpreter, and is not published, along with it.
 ///
 /// Seen between 3.14.4 and 3.14.5, where the collector in front of it grew.
 fn follow_modules(layouts: &mut Layouts, before: u64) {
     let after = layouts.interpreter_state.modules.offset;
     layouts.visit(&mut |spot| {
-        let behind = ["obmalloc", "object_state.freelists"].contains(&spot.name);
+        let behind =
+            ["obmalloc", "object_state.freelists", "types.type_cache"].contains(&spot.name);
         if spot.of == "_is" && behind {
             *spot.offset = spot.offset.saturating_add(after).saturating_sub(before);
         }
@@ -392,19 +456,23 @@ fn head_of(head: &[u8; 24]) -> Option<(Version, usize)> {
     let (cookie, rest) = head.split_first_chunk::<8>()?;
     let hex = u64::from_le_bytes(*rest.first_chunk()?);
     let version = Version::from_hex(u32::try_from(hex).ok()?)?;
-    let generation = match version {
-        version if version.reaches(v3(15)) => 2,
-        version if version.reaches(v3(14)) => 1,
-        version if version.reaches(v3(13)) => 0,
-        _ => return None,
-    };
-    (cookie == COOKIE).then_some((version, generation))
+    (cookie == COOKIE).then_some((version, generation_of(version)?))
+}
+
+fn generation_of(version: Version) -> Option<usize> {
+    match version {
+        version if version.reaches(v3(15)) => Some(2),
+        version if version.reaches(v3(14)) => Some(1),
+        version if version.reaches(v3(13)) => Some(0),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{COOKIE, DebugOffsets, LENGTHS, PUBLISHED};
     use crate::layout::Layouts;
+    use crate::layout::tables::interpreter_state::FreeListsAt;
     use crate::version::{Build, v3};
     use memwhy_model::{Addr, ProblemKind, Problems};
     use memwhy_target::memory::{Fault, Memory};
@@ -442,7 +510,8 @@ mod tests {
         for (generation, minor) in [13, 14, 15].into_iter().enumerate() {
             for build in [Build::gil(v3(minor)), Build::free_threaded(v3(minor))] {
                 let mem = Bytes(said(build, generation));
-                let offsets = DebugOffsets::read(&mem, Addr(0)).expect("readable").expect("there");
+                let offsets =
+                    DebugOffsets::read(&mem, Addr(0), None).expect("readable").expect("there");
                 assert_eq!(offsets.build, build);
                 let (mut layouts, _) = Layouts::for_build(build).expect("known");
                 let mut problems = Problems::default();
@@ -459,14 +528,18 @@ mod tests {
         let modules = PUBLISHED.iter().find(|e| e.name == "interpreter_state.imports_modules");
         let at = modules.and_then(|entry| entry.at[0]).expect("published in 3.13");
         bytes[at..at + 8].copy_from_slice(&7680_u64.to_le_bytes());
-        let offsets = DebugOffsets::read(&Bytes(bytes), Addr(0)).expect("readable").expect("there");
+        let offsets =
+            DebugOffsets::read(&Bytes(bytes), Addr(0), None).expect("readable").expect("there");
         let (table, _) = Layouts::for_build(build).expect("known");
         let (mut layouts, mut problems) = (table, Problems::default());
         offsets.apply(&mut layouts, &mut problems);
         assert_eq!(problems.count(ProblemKind::LayoutDisagrees), 1);
         assert_eq!(layouts.interpreter_state.modules.offset, 7680);
-        let freelists = |layouts: &Layouts| layouts.interpreter_state.freelists.map(|f| f.offset);
-        assert_eq!(freelists(&layouts), freelists(&table).map(|offset| offset + 24));
+        let freelists = |layouts: &Layouts| match layouts.interpreter_state.freelists {
+            FreeListsAt::Inside(field) => field.offset,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(freelists(&layouts), freelists(&table) + 24);
     }
 
     #[test]
@@ -476,7 +549,8 @@ mod tests {
         let size = PUBLISHED.iter().find(|e| e.name == "list_object.ob_item").expect("published");
         let at = size.at[1].expect("published in 3.14");
         bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
-        let offsets = DebugOffsets::read(&Bytes(bytes), Addr(0)).expect("readable").expect("there");
+        let offsets =
+            DebugOffsets::read(&Bytes(bytes), Addr(0), None).expect("readable").expect("there");
         let (mut layouts, _) = Layouts::for_build(build).expect("known");
         let before = layouts.list_object;
         let mut problems = Problems::default();
@@ -487,7 +561,7 @@ mod tests {
 
     #[test]
     fn memory_without_the_cookie_has_no_debug_offsets() {
-        assert_eq!(DebugOffsets::read(&Bytes(vec![0; 1000]), Addr(0)), Ok(None));
-        assert!(DebugOffsets::read(&Bytes(COOKIE.to_vec()), Addr(0)).is_err());
+        assert_eq!(DebugOffsets::read(&Bytes(vec![0; 1000]), Addr(0), None), Ok(None));
+        assert!(DebugOffsets::read(&Bytes(COOKIE.to_vec()), Addr(0), None).is_err());
     }
 }

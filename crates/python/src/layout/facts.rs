@@ -176,7 +176,8 @@ const PRE_HEADERS: Table<PreHeader> = Table(&[
     },
     // Without GIL there is no header of the collector, so the pair is next to the object.
     Row { since: v3(13), free_threaded: true, layout: pre(0, inside(8, 16, ValuesOf::Instance)) },
-    Row { since: v3p(13, 1), free_threaded: true, layout: pre(0, inside(8, 16, ValuesOf::Dict)) },
+    // Seen so in 3.13.5, too.
+    Row { since: v3(14), free_threaded: true, layout: pre(0, inside(8, 16, ValuesOf::Dict)) },
 ]);
 
 const fn inside(dict: u64, weaklist: u64, values_of: ValuesOf) -> ManagedSlots {

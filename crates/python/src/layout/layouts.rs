@@ -3,11 +3,11 @@
 use super::tables::{
     arena_object, array, ascii_object, base_exception, buffered, byte_array, bytes_io,
     bytes_object, cell, class_object, code_object, compact_unicode, deque, deque_block, dict_entry,
-    dict_keys, dict_object, dict_unicode_entry, dict_values, frame_object, function_object,
-    gc_generation, gc_head, gc_state, generator, gil_state, heap_type, instance, int_object,
-    interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache, lru_link,
-    memory_view, method, module, object, obmalloc_state, ordered_dict, ordered_dict_node, partial,
-    pending_calls, pool_header, property, rlock, runtime_state, set_entry, set_object,
+    dict_keys, dict_object, dict_unicode_entry, dict_values, frame_object, free_lists,
+    function_object, gc_generation, gc_head, gc_state, generator, gil_state, heap_type, instance,
+    int_object, interpreter_frame, interpreter_state, list_object, lock, long_object, lru_cache,
+    lru_link, memory_view, method, module, object, obmalloc_state, ordered_dict, ordered_dict_node,
+    partial, pending_calls, pool_header, property, rlock, runtime_state, set_entry, set_object,
     simple_queue, stack_chunk, stg_dict, stg_info, string_io, task, thread_handle, thread_state,
     traceback, tuple_object, type_object, unicode_object, var_object, wait_entry, weak_reference,
 };
@@ -150,6 +150,8 @@ pub struct Layouts {
     pub gc_state: Option<gc_state::GcState>,
     /// One generation of the collector.
     pub gc_generation: gc_generation::GcGeneration,
+    /// Dead objects kept for reuse, 3.13.
+    pub free_lists: Option<free_lists::FreeLists>,
     /// The GIL, 3.7.
     pub gil_state: Option<gil_state::GilState>,
     /// A thread that runs Python code.
@@ -258,6 +260,7 @@ impl Layouts {
             interpreter_state: required(&interpreter_state::INTERPRETER_STATE, build)?,
             gc_state: optional(&gc_state::GC_STATE, build),
             gc_generation: required(&gc_generation::GC_GENERATION, build)?,
+            free_lists: optional(&free_lists::FREE_LISTS, build),
             gil_state: optional(&gil_state::GIL_STATE, build),
             thread_state: required(&thread_state::THREAD_STATE, build)?,
             stack_chunk: optional(&stack_chunk::STACK_CHUNK, build),
@@ -336,6 +339,7 @@ impl Layouts {
         hand_out(&mut self.interpreter_state, visit);
         each(&mut self.gc_state, visit);
         hand_out(&mut self.gc_generation, visit);
+        each(&mut self.free_lists, visit);
         each(&mut self.gil_state, visit);
         hand_out(&mut self.thread_state, visit);
         each(&mut self.stack_chunk, visit);

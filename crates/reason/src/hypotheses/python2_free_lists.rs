@@ -40,6 +40,8 @@ impl Hypothesis for Python2FreeLists {
         let kept = format!("blocks for numbers, without any, {}", amount(free, rss));
         let mut finding = Finding::refuted(self.id(), kept);
         let list = ask.free_lists.iter().find(|list| list.most.is_none());
+        // Python 3 has no such blocks.
+        finding.moot = list.is_none();
         let (true, Some(list)) = (noteworthy(free, rss), list) else { return finding };
         finding.standing = Standing::Holds;
         finding.explains = free;
@@ -106,6 +108,7 @@ mod tests {
             bytes: Bytes::mib(free),
             most: None,
             collectable: Bytes::mib(free),
+            held: Vec::new(),
         };
         let mut case =
             Case { heap: Some(HeapGraph::default()), free_lists: vec![list], ..Case::default() };
@@ -123,6 +126,12 @@ mod tests {
         assert!(finding.holds());
         assert_eq!(finding.explains, Bytes::mib(200));
         assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(30)));
+    }
+
+    #[test]
+    fn of_python_3_nobody_is_told_that_it_has_no_such_blocks() {
+        let case = Case { free_lists: Vec::new(), ..case(0) };
+        assert!(Python2FreeLists.judge(&Ask::new(&case)).moot);
     }
 
     #[test]

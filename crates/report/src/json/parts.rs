@@ -4,9 +4,9 @@ use super::objects::{GroupsOut, groups};
 use super::{Head, HolderOut, Rss, Tail, TypeOut, holder, owner_id, rss, types_by, value};
 use crate::HeapView;
 use crate::Kept;
-use memwhy_model::{Bytes, Case, Untold};
+use memwhy_model::{Bytes, Case, GcFacts, TypeCacheFacts, Untold};
 use memwhy_reason::Ask;
-use memwhy_reason::analyses::{Histogram, Holders, Program};
+use memwhy_reason::analyses::{Histogram, Holders, Interned, Program};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -128,6 +128,29 @@ struct HeapBody<'a> {
     holders: Vec<HolderOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gc: Option<Gc<'a>>,
+    interpreters: Vec<InterpreterOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interned: Option<InternedOut>,
+}
+
+/// The strings in the table of interned strings.
+#[derive(Serialize)]
+struct InternedOut {
+    strings: u64,
+    bytes: u64,
+    immortal_strings: u64,
+    immortal_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct InterpreterOut<'a> {
+    id: Option<i64>,
+    threads: &'a [u32],
+    gil_holder: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gc: Option<Gc<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    type_cache: Option<TypeCacheFacts>,
 }
 
 #[derive(Serialize)]
@@ -152,9 +175,28 @@ struct Gc<'a> {
     collecting: bool,
     thresholds: &'a [i64],
     counts: &'a [i64],
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    generations: &'a [u64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frozen: Option<u64>,
     tracked: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lists_agree: Option<bool>,
+}
+
+impl<'a> Gc<'a> {
+    fn of(gc: &'a GcFacts) -> Self {
+        Self {
+            enabled: gc.enabled,
+            collecting: gc.collecting,
+            thresholds: &gc.thresholds,
+            counts: &gc.counts,
+            generations: &gc.generations,
+            frozen: gc.frozen,
+            tracked: gc.tracked,
+            lists_agree: gc.lists_agree,
+        }
+    }
 }
 
 /// What `memwhy heap --json` prints: the `top` groups and types, and who reaches most.
@@ -179,18 +221,35 @@ pub fn heap(case: &Case, view: &HeapView<'_>) -> Value {
             types: types_by(ask, by, top),
         }
     });
-    let gc = case.gc.as_ref().map(|gc| Gc {
-        enabled: gc.enabled,
-        collecting: gc.collecting,
-        thresholds: &gc.thresholds,
-        counts: &gc.counts,
-        tracked: gc.tracked,
-        lists_agree: gc.lists_agree,
+    let gc = case.gc.as_ref().map(Gc::of);
+    let interpreters = case.interpreters.iter().map(|one| InterpreterOut {
+        id: one.id,
+        threads: &one.threads,
+        gil_holder: one.holds_gil,
+        gc: one.gc.as_ref().map(Gc::of),
+        type_cache: one.type_cache,
+    });
+    let interpreters = interpreters.collect();
+    let interned = case.heap.as_ref().map(|_| {
+        let interned = ask.get::<Interned>();
+        InternedOut {
+            strings: interned.strings,
+            bytes: interned.bytes.0,
+            immortal_strings: interned.immortal.0,
+            immortal_bytes: interned.immortal.1.0,
+        }
     });
     let holders = held.holders.iter().take(NAMES).map(holder).collect();
     wrapped(
         "memwhy.heap/1",
         case,
-        HeapBody { heap: part, groups: groups(&view.groups, &view.selection, top), holders, gc },
+        HeapBody {
+            heap: part,
+            groups: groups(&view.groups, &view.selection, top),
+            holders,
+            gc,
+            interpreters,
+            interned,
+        },
     )
 }

@@ -4,13 +4,15 @@ use super::header;
 use super::show::cut;
 use crate::blocks::{Block, Side, Table, render};
 use crate::{HeapView, Style};
-use memwhy_model::{Case, HeapGraph};
-use memwhy_reason::analyses::{By, Histogram, Keepers, Program, Reachability};
+use memwhy_model::{Bytes, Case, HeapGraph};
+use memwhy_reason::analyses::{By, Histogram, Interned, Keepers, Program, Reachability};
 use memwhy_reason::{Ask, GroupBy, wording};
 use std::collections::HashMap;
 
 /// Names listed: further ones reach little or the same.
 const NAMES: usize = 10;
+/// Sub-interpreters listed: they are much alike.
+const SUB_INTERPRETERS: usize = 5;
 
 /// The `top` groups, most first; without a selection the names that reach most, too.
 #[must_use]
@@ -84,6 +86,67 @@ fn overview(ask: &Ask<'_>, heap: &HeapGraph, blocks: &mut Vec<Block>) {
                 wording::count(gc.tracked, "object")
             ),
         ));
+    }
+    if let Some(line) = kept_by_python(ask) {
+        blocks.push(Block::labelled("KEPT", line));
+    }
+    interpreters(ask, blocks);
+}
+
+/// What the interpreter keeps for itself: interned strings, its caches, places for objects to come.
+fn kept_by_python(ask: &Ask<'_>) -> Option<String> {
+    let mut parts = Vec::new();
+    let interned = ask.get::<Interned>();
+    if interned.strings > 0 {
+        let (immortal, bytes) = interned.immortal;
+        let of_them = if immortal == 0 {
+            String::new()
+        } else {
+            format!(", {} immortal of {bytes}", wording::digits(immortal))
+        };
+        let strings = wording::digits(interned.strings);
+        parts.push(format!("{strings} interned strings of {}{of_them}", interned.bytes));
+    }
+    let bounded: Bytes =
+        ask.free_lists.iter().filter(|list| list.most.is_some()).map(|l| l.bytes).sum();
+    if bounded > Bytes(0) {
+        parts.push(format!("{bounded} in free lists, all of them bounded"));
+    }
+    let caches: Vec<_> = ask.interpreters.iter().filter_map(|one| one.type_cache).collect();
+    if let Some(first) = caches.first() {
+        let used = caches.iter().map(|cache| cache.used).sum();
+        parts.push(format!(
+            "type cache of {}, {} of {} entries used",
+            caches.iter().map(|cache| cache.bytes).sum::<Bytes>(),
+            wording::digits(used),
+            wording::digits(first.entries * caches.len() as u64),
+        ));
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// Who else lives in the process.
+fn interpreters(ask: &Ask<'_>, blocks: &mut Vec<Block>) {
+    let others = ask.interpreters.get(1..).unwrap_or_default();
+    for (index, one) in others.iter().take(SUB_INTERPRETERS).enumerate() {
+        let id = one.id.map_or_else(String::new, |id| id.to_string());
+        let mut said = format!("{id} with {}", wording::count(one.threads.len() as u64, "thread"));
+        if let Some(tid) = one.holds_gil {
+            said = format!("{said}, {tid} holds its GIL");
+        }
+        if let Some(gc) = &one.gc {
+            let on = if gc.enabled == Some(false) { "switched off" } else { "on" };
+            said = format!(
+                "{said}, its own GC {on}, {} tracked",
+                wording::count(gc.tracked, "object")
+            );
+        }
+        let more = others.len() - SUB_INTERPRETERS.min(others.len());
+        if index + 1 == SUB_INTERPRETERS && more > 0 {
+            said = format!("{said}; and {} more", wording::digits(more as u64));
+        }
+        let label = if index == 0 { "SUB" } else { "" };
+        blocks.push(Block::labelled(label, format!("interpreter {said}")));
     }
 }
 

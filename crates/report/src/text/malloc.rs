@@ -102,25 +102,39 @@ fn of_stand_in(case: &Case, facts: &StandIn, blocks: &mut Vec<Block>) {
 
 /// What CPython keeps for objects to come.
 fn free_lists(case: &Case, blocks: &mut Vec<Block>) {
-    for (index, list) in case.free_lists.iter().filter(|list| list.free > 0).enumerate() {
-        if index == 0 {
+    let kept = || case.free_lists.iter().filter(|list| list.free > 0);
+    let mut label = "KEPT";
+    let mut say = |said: String| {
+        if label == "KEPT" {
             blocks.push(Block::Gap);
         }
-        let most = match list.most {
-            Some(most) => format!("at most {}", wording::digits(most)),
-            None => "without limit".into(),
-        };
-        blocks.push(Block::labelled(
-            if index == 0 { "KEPT" } else { "" },
-            format!(
-                "{} places for {} to come, {most}: {}, of which gc.collect() gives {} back to malloc",
-                wording::digits(list.free),
-                list.of,
-                list.bytes,
-                list.collectable,
-            ),
+        blocks.push(Block::labelled(label, said));
+        label = "";
+    };
+    for list in kept().filter(|list| list.most.is_none()) {
+        say(format!(
+            "{} places for {} to come, without limit: {}, of which gc.collect() gives {} back to \
+             malloc",
+            wording::digits(list.free),
+            list.of,
+            list.bytes,
+            list.collectable,
         ));
     }
+    let mut bounded: Vec<_> = kept().filter_map(|list| Some((list, list.most?))).collect();
+    bounded.sort_by_key(|(list, _)| std::cmp::Reverse((list.bytes, list.free)));
+    if bounded.is_empty() {
+        return;
+    }
+    let bytes: Bytes = bounded.iter().map(|(list, _)| list.bytes).sum();
+    let each: Vec<String> = bounded
+        .iter()
+        .map(|(list, most)| {
+            let (free, most) = (wording::digits(list.free), wording::digits(*most));
+            format!("{} {free} (at most {most})", list.of)
+        })
+        .collect();
+    say(format!("{bytes} in free lists of CPython's, for objects to come: {}", each.join(" · ")));
 }
 
 /// `walk == malloc's own counters: 0 B off`: the walk compared with what malloc counts itself.

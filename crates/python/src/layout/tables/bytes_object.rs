@@ -10,6 +10,8 @@ use crate::version::{V2_7, v3};
 pub struct BytesObject {
     /// `sizeof`, with the zero and padding.
     pub size: u64,
+    /// Whether the table of interned strings has it, 2.7: `str` is bytes there.
+    pub ob_sstate: Option<Field<i32>>,
     /// The bytes, `ob_size` of them and a zero.
     pub ob_sval: Field<Inline>,
 }
@@ -19,17 +21,21 @@ pub const BYTES_OBJECT: Table<BytesObject> = Table(&[
     Row {
         since: V2_7,
         free_threaded: false,
-        layout: BytesObject { size: 40, ob_sval: at("ob_sval", 36) },
+        layout: BytesObject {
+            size: 40,
+            ob_sstate: Some(at("ob_sstate", 32)),
+            ob_sval: at("ob_sval", 36),
+        },
     },
     Row {
         since: v3(6),
         free_threaded: false,
-        layout: BytesObject { size: 40, ob_sval: at("ob_sval", 32) },
+        layout: BytesObject { size: 40, ob_sstate: None, ob_sval: at("ob_sval", 32) },
     },
     Row {
         since: v3(13),
         free_threaded: true,
-        layout: BytesObject { size: 56, ob_sval: at("ob_sval", 48) },
+        layout: BytesObject { size: 56, ob_sstate: None, ob_sval: at("ob_sval", 48) },
     },
 ]);
 
@@ -42,6 +48,7 @@ impl Shape for BytesObject {
 
     fn visit(&mut self, visit: &mut dyn FnMut(Spot<'_>)) {
         let of = "PyBytesObject";
+        self.ob_sstate.visit_in(of, visit);
         self.ob_sval.visit_in(of, visit);
     }
 }

@@ -6,6 +6,10 @@
 //! Source: `Include/pystate.h`; `Include/internal/pycore_interp.h` from 3.8, `pycore_interp_structs.h`
 //! from 3.14.
 
+use super::free_lists::{
+    Lists, MEMBERS_3_10, MEMBERS_3_11, MEMBERS_3_12, NamedList, STATICS_2_7, STATICS_3_6,
+    STATICS_3_7, STATICS_3_9,
+};
 use crate::layout::{Field, Inline, Member, Ptr, Row, Shape, Spot, Table, at};
 use crate::version::{V2_7, v3, v3p};
 
@@ -33,7 +37,23 @@ pub struct InterpreterState {
     /// Where the state of pymalloc is.
     pub pymalloc: Obmalloc,
     /// Dead objects kept for reuse.
-    pub freelists: Option<Field<Inline>>,
+    pub freelists: FreeListsAt,
+    /// What types answered last when they were asked for attributes.
+    pub type_cache: Option<Field<Inline>>,
+}
+
+/// Where the lists of dead objects are that are kept for reuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a build has one, and it is not copied about")]
+pub enum FreeListsAt {
+    /// In static variables.
+    Statics(&'static [NamedList]),
+    /// In the interpreter, one by one.
+    Members(Lists),
+    /// In the interpreter: a [`super::free_lists::FreeLists`].
+    Inside(Field<Inline>),
+    /// In the state of each thread.
+    OfThreads,
 }
 
 /// Where the state of pymalloc is.
@@ -63,7 +83,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: None,
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Statics(STATICS_2_7),
+            type_cache: None,
         },
     },
     Row {
@@ -80,7 +101,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: None,
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Statics(STATICS_3_6),
+            type_cache: None,
         },
     },
     Row {
@@ -97,7 +119,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: None,
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Statics(STATICS_3_7),
+            type_cache: None,
         },
     },
     Row {
@@ -114,7 +137,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: None,
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Statics(STATICS_3_7),
+            type_cache: None,
         },
     },
     Row {
@@ -131,7 +155,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 616)),
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Statics(STATICS_3_9),
+            type_cache: None,
         },
     },
     Row {
@@ -148,7 +173,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 616)),
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Members(MEMBERS_3_10),
+            type_cache: Some(at("type_cache", 15_216)),
         },
     },
     Row {
@@ -165,7 +191,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 648)),
             gil: None,
             pymalloc: Obmalloc::Statics,
-            freelists: None,
+            freelists: FreeListsAt::Members(MEMBERS_3_11),
+            type_cache: Some(at("type_cache", 9056)),
         },
     },
     Row {
@@ -182,7 +209,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 112)),
             gil: Some(at("ceval.gil", 384)),
             pymalloc: Obmalloc::Inside(at("obmalloc", 3960)),
-            freelists: None,
+            freelists: FreeListsAt::Members(MEMBERS_3_12),
+            type_cache: Some(at("types.type_cache", 275_392)),
         },
     },
     Row {
@@ -199,7 +227,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7400)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 10_800)),
-            freelists: Some(at("object_state.freelists", 10_952)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 10_952)),
+            type_cache: Some(at("types.type_cache", 84_656)),
         },
     },
     Row {
@@ -216,7 +245,26 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7400)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 10_800)),
-            freelists: Some(at("object_state.freelists", 10_952)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 10_952)),
+            type_cache: Some(at("types.type_cache", 84_656)),
+        },
+    },
+    Row {
+        since: v3p(13, 18),
+        free_threaded: false,
+        layout: InterpreterState {
+            size: 194_984,
+            next: at("next", 7264),
+            id: Some(at("id", 7272)),
+            threads_head: at("threads.head", 7344),
+            modules: at("imports.modules", 7656),
+            sysdict: at("sysdict", 7640),
+            builtins: at("builtins", 7648),
+            gc: Some(at("gc", 7400)),
+            gil: Some(at("ceval.gil", 16)),
+            pymalloc: Obmalloc::Pointer(at("obmalloc", 10_800)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 10_952)),
+            type_cache: Some(at("types.type_cache", 84_656)),
         },
     },
     Row {
@@ -233,7 +281,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7408)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 10_880)),
-            freelists: Some(at("object_state.freelists", 11_096)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 11_096)),
+            type_cache: Some(at("types.type_cache", 81_904)),
         },
     },
     Row {
@@ -250,7 +299,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7408)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 10_904)),
-            freelists: Some(at("object_state.freelists", 11_120)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 11_120)),
+            type_cache: Some(at("types.type_cache", 81_928)),
         },
     },
     Row {
@@ -267,7 +317,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7400)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 10_880)),
-            freelists: Some(at("object_state.freelists", 11_096)),
+            freelists: FreeListsAt::Inside(at("object_state.freelists", 11_096)),
+            type_cache: Some(at("types.type_cache", 81_952)),
         },
     },
     Row {
@@ -284,7 +335,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7400)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 17_432)),
-            freelists: None,
+            freelists: FreeListsAt::OfThreads,
+            type_cache: Some(at("types.type_cache", 87_744)),
         },
     },
     Row {
@@ -301,7 +353,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7408)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 17_656)),
-            freelists: None,
+            freelists: FreeListsAt::OfThreads,
+            type_cache: Some(at("types.type_cache", 88_048)),
         },
     },
     Row {
@@ -318,7 +371,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7408)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 17_328)),
-            freelists: None,
+            freelists: FreeListsAt::OfThreads,
+            type_cache: Some(at("types.type_cache", 87_720)),
         },
     },
     Row {
@@ -335,7 +389,8 @@ pub const INTERPRETER_STATE: Table<InterpreterState> = Table(&[
             gc: Some(at("gc", 7400)),
             gil: Some(at("ceval.gil", 16)),
             pymalloc: Obmalloc::Pointer(at("obmalloc", 17_280)),
-            freelists: None,
+            freelists: FreeListsAt::OfThreads,
+            type_cache: Some(at("types.type_cache", 87_688)),
         },
     },
 ]);
@@ -362,6 +417,11 @@ impl Shape for InterpreterState {
             Obmalloc::Inside(field) => field.visit_in(of, visit),
             Obmalloc::Statics => {}
         }
-        self.freelists.visit_in(of, visit);
+        match &mut self.freelists {
+            FreeListsAt::Inside(field) => field.visit_in(of, visit),
+            FreeListsAt::Members(lists) => lists.visit_in(of, visit),
+            FreeListsAt::Statics(_) | FreeListsAt::OfThreads => {}
+        }
+        self.type_cache.visit_in(of, visit);
     }
 }

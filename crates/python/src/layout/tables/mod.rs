@@ -24,6 +24,7 @@ pub mod dict_object;
 pub mod dict_unicode_entry;
 pub mod dict_values;
 pub mod frame_object;
+pub mod free_lists;
 pub mod function_object;
 pub mod gc_generation;
 pub mod gc_head;
@@ -93,6 +94,7 @@ pub const ALL: &[&dyn AnyTable] = &[
     &dict_unicode_entry::DICT_UNICODE_ENTRY,
     &dict_values::DICT_VALUES,
     &frame_object::FRAME_OBJECT,
+    &free_lists::FREE_LISTS,
     &function_object::FUNCTION_OBJECT,
     &gc_generation::GC_GENERATION,
     &gc_head::GC_HEAD,

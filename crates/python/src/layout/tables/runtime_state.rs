@@ -118,6 +118,17 @@ pub const RUNTIME_STATE: Table<RuntimeState> = Table(&[
         },
     },
     Row {
+        since: v3p(13, 18),
+        free_threaded: false,
+        layout: RuntimeState {
+            size: 283_408,
+            interpreters_head: at("interpreters.head", 632),
+            gc: None,
+            gil: None,
+            tstate_current: None,
+        },
+    },
+    Row {
         since: v3(14),
         free_threaded: false,
         layout: RuntimeState {

@@ -8,8 +8,8 @@
 //!
 //! Source: `Include/pystate.h`; `Include/cpython/pystate.h` from 3.8.
 
-use crate::layout::{Field, Member, Ptr, Row, Shape, Spot, Table, at};
-use crate::version::{V2_7, v3};
+use crate::layout::{Field, Inline, Member, Ptr, Row, Shape, Spot, Table, at};
+use crate::version::{V2_7, v3, v3p};
 
 /// Where things are in `_ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct ThreadState {
     pub datastack_chunk: Option<Field<Ptr>>,
     /// 1 while it has the GIL.
     pub holds_gil: Option<Field<i32>>,
+    /// Dead objects kept for reuse, without GIL: a [`super::free_lists::FreeLists`].
+    pub freelists: Option<Field<Inline>>,
 }
 
 /// How to get to the innermost frame.
@@ -79,6 +81,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: None,
             datastack_chunk: None,
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -98,6 +101,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: None,
             datastack_chunk: None,
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -117,6 +121,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 256)),
             datastack_chunk: None,
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -136,6 +141,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 240)),
             datastack_chunk: None,
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -155,6 +161,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 240)),
             datastack_chunk: None,
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -178,6 +185,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 224)),
             datastack_chunk: Some(at("datastack_chunk", 296)),
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -201,6 +209,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 208)),
             datastack_chunk: Some(at("datastack_chunk", 232)),
             holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -220,6 +229,27 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 208)),
             datastack_chunk: Some(at("datastack_chunk", 232)),
             holds_gil: None,
+            freelists: None,
+        },
+    },
+    Row {
+        since: v3p(13, 18),
+        free_threaded: false,
+        layout: ThreadState {
+            size: 312,
+            prev: Some(at("prev", 0)),
+            next: at("next", 8),
+            interp: at("interp", 16),
+            thread_id: at("thread_id", 152),
+            native_thread_id: Some(at("native_thread_id", 160)),
+            frame: CurrentFrame::Current(at("current_frame", 72)),
+            dict: at("dict", 128),
+            exc_info: Some(at("exc_info", 120)),
+            current_exception: Some(at("current_exception", 112)),
+            context: Some(at("context", 208)),
+            datastack_chunk: Some(at("datastack_chunk", 232)),
+            holds_gil: None,
+            freelists: None,
         },
     },
     Row {
@@ -239,6 +269,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 208)),
             datastack_chunk: Some(at("datastack_chunk", 232)),
             holds_gil: Some(at("holds_gil", 36)),
+            freelists: None,
         },
     },
     Row {
@@ -258,6 +289,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 232)),
             datastack_chunk: Some(at("datastack_chunk", 256)),
             holds_gil: Some(at("holds_gil", 36)),
+            freelists: None,
         },
     },
     Row {
@@ -277,6 +309,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 208)),
             datastack_chunk: Some(at("datastack_chunk", 232)),
             holds_gil: None,
+            freelists: Some(at("freelists", 14_240)),
         },
     },
     Row {
@@ -296,6 +329,27 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 208)),
             datastack_chunk: Some(at("datastack_chunk", 232)),
             holds_gil: Some(at("holds_gil", 36)),
+            freelists: Some(at("freelists", 14_832)),
+        },
+    },
+    Row {
+        since: v3p(14, 10),
+        free_threaded: true,
+        layout: ThreadState {
+            size: 832,
+            prev: Some(at("prev", 0)),
+            next: at("next", 8),
+            interp: at("interp", 16),
+            thread_id: at("thread_id", 152),
+            native_thread_id: Some(at("native_thread_id", 160)),
+            frame: CurrentFrame::Current(at("current_frame", 72)),
+            dict: at("dict", 128),
+            exc_info: Some(at("exc_info", 120)),
+            current_exception: Some(at("current_exception", 112)),
+            context: Some(at("context", 208)),
+            datastack_chunk: Some(at("datastack_chunk", 232)),
+            holds_gil: Some(at("holds_gil", 36)),
+            freelists: Some(at("freelists", 18_440)),
         },
     },
     Row {
@@ -315,6 +369,7 @@ pub const THREAD_STATE: Table<ThreadState> = Table(&[
             context: Some(at("context", 232)),
             datastack_chunk: Some(at("datastack_chunk", 256)),
             holds_gil: Some(at("holds_gil", 36)),
+            freelists: Some(at("freelists", 18_608)),
         },
     },
 ]);
@@ -347,5 +402,6 @@ impl Shape for ThreadState {
         self.context.visit_in(of, visit);
         self.datastack_chunk.visit_in(of, visit);
         self.holds_gil.visit_in(of, visit);
+        self.freelists.visit_in("_PyThreadStateImpl", visit);
     }
 }

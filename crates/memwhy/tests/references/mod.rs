@@ -6,9 +6,8 @@
 //! that are true but not visited, each for a reason that [`REASONS`] names, and the rest, which is
 //! wrong until shown otherwise. `docs/references.md` has the figures.
 
-use memwhy::Options;
 use memwhy::model::{Addr, Flags, HeapGraph, ObjectId, TypeId};
-use memwhy_testkit::{Truth, Turn, Workload, require, script};
+use memwhy_testkit::Truth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -243,39 +242,21 @@ impl Tally {
     }
 }
 
-fn agree(labels: &[&str]) {
+/// Compares the references of every object, adds to `faults` what is not as it has to be, and says
+/// how many of those that the collector visits were seen. A line of figures is left in
+/// `target/tmp/edges/LABEL.txt`.
+pub(crate) fn judge(
+    heap: &HeapGraph,
+    truth: &Truth,
+    label: &str,
+    faults: &mut Vec<String>,
+) -> String {
+    let tally = Tally::of(&Seen::new(heap, truth));
+    let line = tally.judge(label, faults);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("edges");
     std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let mut faults = Vec::new();
-    for python in require(labels) {
-        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-        let mut workload = Workload::start(&python.path, &script("zoo.py"), &[]);
-        let path = folder.join(format!("{}.truth", python.label));
-        workload.command(&format!("hold truth {} edges=1", path.display()));
-        let case = memwhy::capture(workload.pid(), &Options::default());
-        let case = case.unwrap_or_else(|error| panic!("{error}"));
-        workload.command("resume");
-        let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
-        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
-        let Some(heap) = &case.heap else { panic!("{}: {:?}", python.label, case.problems) };
-        let line = Tally::of(&Seen::new(heap, &truth)).judge(&python.label, &mut faults);
-        std::fs::write(folder.join(format!("{}.txt", python.label)), line + "\n")
-            .unwrap_or_else(|error| panic!("{error}"));
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-#[test]
-fn old_interpreters_visit_what_is_seen() {
-    agree(&["2.7.18", "3.6.15", "3.7.16", "3.8.18"]);
-}
-
-#[test]
-fn newer_interpreters_visit_what_is_seen() {
-    agree(&["3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]);
-}
-
-#[test]
-fn debians_interpreters_visit_what_is_seen() {
-    agree(&["debian-3.11.2", "debian-3.13", "debian-3.14", "debian-3.15"]);
+    std::fs::write(folder.join(format!("{label}.txt")), line + "\n")
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (found, stated) = (tally.found, tally.stated);
+    format!(" | edges {found}/{stated} ({:.3} %)", part(found, stated))
 }
