@@ -13,7 +13,9 @@ use memwhy_python::version::v3p;
 use memwhy_python::{Malloc, Python};
 use memwhy_target::{Process, View};
 use memwhy_testkit::{Truth, Turn, Workload, require, script};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 fn temporary(name: &str) -> PathBuf {
@@ -287,4 +289,59 @@ enum Unseen {
     InPart,
     /// All of its objects and threads.
     Read,
+}
+
+/// In a program that is not Python's own: one in C with `libpython` as a library, and gdb, which
+/// brings the stripped one of Debian.
+#[test]
+fn an_interpreter_inside_of_another_program_is_read() {
+    let folder = script("").canonicalize().expect("workloads").display().to_string();
+    let mut programs = Vec::new();
+    for python in require(&["3.8.18", "3.13.0"]) {
+        let prefix = python.path.parent().and_then(Path::parent).expect("a prefix");
+        let (major, minor, _) = python.version;
+        let name = format!("python{major}.{minor}");
+        let program = temporary(&format!("embedding-{name}"));
+        let lib = prefix.join("lib").display().to_string();
+        let built = Command::new("cc")
+            .arg(script("c/embedding.c"))
+            .arg(format!("-I{}", prefix.join("include").join(&name).display()))
+            .args([format!("-L{lib}"), format!("-l{name}"), format!("-Wl,-rpath,{lib}")])
+            .arg("-o")
+            .arg(&program)
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "cc for {name}");
+        programs.push((program, vec![("PYTHONHOME", prefix.display().to_string())]));
+    }
+    if Command::new("gdb").arg("--version").output().is_ok_and(|out| out.status.success()) {
+        let starter = temporary("in-gdb.sh");
+        std::fs::write(&starter, "#!/bin/sh\nexec gdb -nx -batch -x \"$1\"\n").expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&starter, mode).expect("executable");
+        programs.push((starter, Vec::new()));
+    } else {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "gdb is missing");
+        eprintln!("SKIPPED: no gdb here");
+    }
+    for (program, mut environment) in programs {
+        let _turn = Turn::take(&temporary(""));
+        environment.push(("PYTHONPATH", folder.clone()));
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut workload = Workload::start(&program, &script("zoo.py"), &environment);
+        let path = temporary("embedded.truth");
+        workload.command(&format!("hold truth {}", path.display()));
+        let case = capture(&workload);
+        workload.command("resume");
+        let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));
+        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let label = format!("{}: {}", program.display(), case.about.exe);
+        let heap = case.heap.as_ref().unwrap_or_else(|| panic!("{label}: {:?}", case.problems));
+        let found = truth.addresses.iter().filter(|addr| heap.find(**addr).is_some()).count();
+        eprintln!("{label}: {found} of {}", truth.len());
+        assert!(found * 1000 >= truth.len() * 999, "{label}: {found} of {}", truth.len());
+        assert!(heap.complete() && case.problems.is_empty(), "{label}: {:?}", case.problems);
+        let main = case.threads.first().expect("a thread");
+        assert!(main.is_python && !main.frames.is_empty(), "{label}: {main:?}");
+    }
 }

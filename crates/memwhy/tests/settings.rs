@@ -1,8 +1,9 @@
 //! Are objects found whatever serves their memory, and in whatever interpreter they are?
 
 use memwhy::Options;
-use memwhy::model::Case;
+use memwhy::model::{Case, GcFacts};
 use memwhy_testkit::{Truth, Turn, Workload, require, script};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// An interpreter of each way to keep arenas: static, in the interpreter's state, behind a pointer.
@@ -61,6 +62,17 @@ fn every_interpreter_of_a_process_is_read() {
             let root = heap.roots().iter().find(|root| root.name == name);
             let root = root.unwrap_or_else(|| panic!("{}: no {name}", python.label));
             assert_eq!(heap.references(root.object).len(), 100_000, "{}", python.label);
+        }
+        let ids: BTreeSet<Option<i64>> = case.interpreters.iter().map(|one| one.id).collect();
+        assert_eq!(ids, (0..3).map(Some).collect(), "{}", python.label);
+        assert_eq!(case.interpreters[0].threads.first(), Some(&workload.pid()), "{}", python.label);
+        // From 3.9 on, and these are not older, each has a collector of its own.
+        let own = case.interpreters.iter().filter_map(|one| one.gc.as_ref());
+        let own: Vec<&GcFacts> = own.collect();
+        assert_eq!(own.len(), 2, "{}", python.label);
+        for gc in own {
+            assert!(gc.enabled == Some(true) && gc.tracked > 100, "{}: {gc:?}", python.label);
+            assert!(gc.thresholds[0] > 0, "{}: {gc:?}", python.label);
         }
         let verdict = memwhy::explain(&case);
         assert_eq!(verdict.cause, Some("python-objects"), "{}", python.label);
