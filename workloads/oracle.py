@@ -165,7 +165,7 @@ def interned(path):
 
     with open(path) as file:
         addresses = [int(line, 16) for line in file]
-    found, single = [], []
+    found, single, gone = [], [], []
     # An object begins with two links where references are traced (`Py_DEBUG`, up to 3.7).
     free_threaded = hasattr(sys, "_is_gil_enabled") and "t" in sys.abiflags
     basic = object.__basicsize__ if free_threaded else 16
@@ -175,8 +175,10 @@ def interned(path):
         # 32 bits, and from 3.14 on flags in the last 16. Without GIL the first word is a thread.
         count = ctypes.c_uint64.from_address(address + start).value
         if not free_threaded and (count & 0xFFFFFFFF == 0 or count >> 32 & 0xFFFF > 1):
+            gone.append(address)
             continue
         if ctypes.c_uint64.from_address(address + start + basic - 8).value != id(str):
+            gone.append(address)
             continue
         # What was never hashed is in no table, and may be a buffer that is half written.
         if ctypes.c_int64.from_address(address + start + basic + 8).value == -1:
@@ -190,7 +192,7 @@ def interned(path):
                 single.append(address)
             if intern(ours) is text:
                 found.append(address)
-    return {"interned": found, "single": single}
+    return {"interned": found, "single": single, "gone": gone}
 
 
 def name_of(kind):

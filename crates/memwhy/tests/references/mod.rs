@@ -119,7 +119,9 @@ impl<'a> Seen<'a> {
         let (kind, target) = (self.kind(from), self.kind_at(to));
         let collected =
             self.heap.type_row(self.heap.type_of(from)).is_some_and(|row| row.collected);
-        if !collected || self.heap.flags(from).has(Flags::STATIC) {
+        // Without GIL code is visited for its constants alone.
+        let code = kind == "builtins.code";
+        if !collected || code || self.heap.flags(from).has(Flags::STATIC) {
             Reason::NotCollected
         } else if kind.ends_with("_descriptor") && target == "builtins.str" {
             Reason::NameOfDescriptor
