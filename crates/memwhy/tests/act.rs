@@ -540,7 +540,7 @@ fn other_allocators_give_back_what_they_keep_and_no_figure_is_invented_for_it() 
             let json = json(&["trim", &pid, "--allow-write", "-q", "--json"]);
             assert_eq!(json.get("predicted_bytes"), Some(&Value::Null), "{label}: {json}");
             let why = json.get("not_predicted_because").and_then(Value::as_str).unwrap_or_default();
-            assert!(why.contains(name) && why.contains("not walked"), "{label}: {why}");
+            assert!(why.contains(name), "{label}: {why}");
             assert_eq!(json.get("finished"), Some(&Value::Bool(true)), "{label}: {json}");
             let returned = json.get("returned_bytes").and_then(Value::as_u64).unwrap_or_default();
             assert!(returned > 40 << 20, "{label}: {json}");

@@ -160,6 +160,7 @@ const RESIDENCY: &[&[&str]] = &[
     &["malloc", "glibc", "trim_returns"],
     &["malloc", "glibc", "pins"],
     &["malloc", "glibc", "large_free"],
+    &["native_memory"],
 ];
 
 fn adds_up(label: &str, case: &Case) {

@@ -154,7 +154,10 @@ fn a_snapshot_answers_every_command_as_the_process_does() {
             let text = text.replace(&path, "TARGET").replace(&pid, "TARGET");
             let text = text.replace("PID", "TARGET");
             // Lines break elsewhere where the name of the target is longer.
-            let lines = text.lines().skip(1).map(str::to_owned);
+            // What else lives in its control group goes on living between the two.
+            let all = text.lines().skip(1);
+            let lines = all.skip_while(|line| line.starts_with("GROUP") || line.starts_with("  "));
+            let lines = lines.map(str::to_owned);
             let words = lines
                 .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
             let head = text.lines().next().unwrap_or_default().to_owned();

@@ -115,7 +115,14 @@ impl Trim {
 /// What the call will return, or why that is not known.
 fn predicted(malloc: Option<MallocFacts>) -> Result<Bytes, String> {
     match malloc {
-        Some(MallocFacts { walked: true, glibc: Some(glibc), .. }) => Ok(glibc.trim_returns),
+        Some(MallocFacts { walked: true, glibc: Some(glibc), name })
+            if name.starts_with("glibc") =>
+        {
+            Ok(glibc.trim_returns)
+        }
+        Some(MallocFacts { walked: true, name, .. }) => {
+            Err(format!("what {name} gives back of its free memory is its own choice"))
+        }
         Some(malloc) => Err(format!("the heap of {} was not walked", malloc.name)),
         None => Err("its heap was not found".into()),
     }
