@@ -145,6 +145,7 @@ const DUE: &[&str] = &["tasks", "awaits", "time"];
 const PAGE_CACHE: &[&[&str]] = &[
     &["mappings", "rss"],
     &["mappings", "pss"],
+    &["mappings", "private_clean"],
     &["mappings", "owners"],
     &["mappings", "unexplained"],
     &["accounting"],
@@ -161,6 +162,7 @@ const RESIDENCY: &[&[&str]] = &[
     &["malloc", "glibc", "pins"],
     &["malloc", "glibc", "large_free"],
     &["native_memory"],
+    &["thread_stacks"],
 ];
 
 fn adds_up(label: &str, case: &Case) {

@@ -86,7 +86,10 @@ fn rename(value: &mut Value, target: &str) {
         Value::Object(map) => {
             // How many others share a page is not the target's doing, and time goes by.
             map.remove("pss_bytes");
+            map.remove("private_bytes");
             map.remove("asleep_at_least_s");
+            // A thread that waits again and again makes a new lock each time.
+            map.remove("waits_at");
             map.values_mut().for_each(|one| rename(one, target));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -167,6 +170,11 @@ fn a_snapshot_answers_every_command_as_the_process_does() {
                 if words[at] == "s" && words[at - 1].parse::<f64>().is_ok() {
                     "TIME".clone_into(&mut words[at - 1]);
                 }
+            }
+            // A thread that waits again and again makes a new lock each time, which has a name or none.
+            while let Some(from) = words.windows(2).position(|two| two == ["waiting", "for"]) {
+                let len = words[from..].iter().position(|word| word == "0" || word == "1");
+                words.drain(from..from + len.unwrap_or(2).max(2));
             }
             (head, words.join(" "))
         };

@@ -338,6 +338,9 @@ impl Finder<'_> {
                 continue;
             }
             let Some(mut flags) = alive(&self.layouts.object.refcount, object) else { continue };
+            if pre > gc && !are_addresses(bytes.get(..16).unwrap_or_default()) {
+                continue;
+            }
             // A key and a value of a dict, where the image lies low: an address, then a type.
             if self.begins_with_address(object, LOWEST_IMAGE) {
                 continue;
@@ -601,4 +604,13 @@ impl Index {
         }
         None
     }
+}
+
+/// Whether the words before an object, where its attributes and weak references are, may be that:
+/// an object whose block went to somebody who wrote text over them is none.
+fn are_addresses(words: &[u8]) -> bool {
+    /// Where the half of a program ends.
+    const END: u64 = 1 << 47;
+    let (words, _) = words.as_chunks::<8>();
+    words.iter().all(|word| u64::from_le_bytes(*word) < END)
 }
