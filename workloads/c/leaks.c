@@ -176,31 +176,32 @@ void plant(const char *path, int scale)
     fclose(truth);
 }
 
-/* A cache that grows, and is known to its library. */
-struct session *cached;
+/* A cache that grows, and is known to its library. Not a list: whoever has the address of one session
+ * would lead to all that come after it. */
+struct session *cached[1 << 17];
+static int number_cached;
 
 void cache(int number)
 {
-    for (int n = 0; n < number; n++) {
+    for (int n = 0; n < number && number_cached < 1 << 17; n++) {
         struct session *next = calloc(1, sizeof *next);
         next->parts[0] = filled(2000, 'c');
-        next->parent = cached;
-        cached = next;
+        cached[number_cached++] = next;
     }
 }
 
 /* What an object of Python has, several hops away. */
-struct document { struct node *nodes; long number; };
+struct document { struct node **nodes; long number; };
 
 void *document(int nodes)
 {
     struct document *document = malloc(sizeof *document);
-    document->nodes = NULL;
     document->number = nodes;
+    document->nodes = calloc(nodes, sizeof *document->nodes);
     for (int n = 0; n < nodes; n++) {
         struct node *node = filled(sizeof *node, 7);
-        node->next = document->nodes;
-        document->nodes = node;
+        node->next = NULL;
+        document->nodes[n] = node;
     }
     return document;
 }

@@ -8,7 +8,8 @@ use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
-    About, Case, Layer, MappingFacts, Owner, Partition, Pause, ProblemKind, Problems, TargetKind,
+    About, Case, Layer, MappingFacts, NativeMemory, Owner, Partition, Pause, ProblemKind, Problems,
+    TargetKind,
 };
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
@@ -162,11 +163,8 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
-    let searched = malloc.as_ref().filter(|_| stand_in.is_none());
-    let native_memory = searched.map(|malloc| match &python {
-        Some(python) => held::search(view, &images, malloc, &native, &python.memory(view)),
-        None => held::search(view, &images, malloc, &native, &held::NoObjects),
-    });
+    let own = malloc.as_ref().filter(|_| stand_in.is_none());
+    let native_memory = own.map(|own| holders(view, &images, own, &native, python.as_ref()));
     timings.push(clock.lap("holders"));
 
     progress::begin(Step::Settling, 0);
@@ -310,6 +308,20 @@ pub(crate) fn about(process: &Process) -> About {
         taken_at_unix_s: now.as_secs_f64(),
         cgroup: process.cgroup(),
         ..About::default()
+    }
+}
+
+/// Who keeps what malloc handed out.
+fn holders(
+    view: &View,
+    images: &Images,
+    malloc: &Glibc,
+    threads: &[Thread],
+    python: Option<&Python>,
+) -> NativeMemory {
+    match python {
+        Some(python) => held::search(view, images, malloc, threads, &python.memory(view)),
+        None => held::search(view, images, malloc, threads, &held::NoObjects),
     }
 }
 

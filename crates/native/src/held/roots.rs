@@ -15,6 +15,9 @@ use memwhy_model::AddrRange;
 use memwhy_target::{Mapping, Thread, View};
 use rustc_hash::FxHashSet;
 
+/// Numbers below it are common.
+const LOW: u64 = 1 << 32;
+
 /// Where a search has been, and what it found.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -88,8 +91,12 @@ pub(super) fn search(
     }
     objects.blocks(&mut |source, bytes| {
         let (rank, holder) = source.map_or((Rank::Interpreter, 0), |of| (of.rank, of.holder));
+        // Where a heap lies low every number of 32 bits may be an address: of data only those are
+        // taken for one that malloc returned.
+        let begins = |target: u32| glibc.chunks.get(target as usize).map(|chunk| chunk.memory().0);
         for word in words(bytes) {
             if let Some(target) = index.find(word, &mut hint)
+                && (rank != Rank::Data || word >= LOW || begins(target) == Some(word))
                 && seen.insert((target, holder, rank))
             {
                 roots.found.push(Root { target, holder, rank });
