@@ -28,6 +28,15 @@ pub(crate) fn may_be_static(layouts: &Layouts, info: &TypeInfo, flags: Flags) ->
     made_by_c && (!info.has(TypeFlags::HAVE_GC) || lasts)
 }
 
+/// Whether the words before an object, where its attributes and weak references are, may be that:
+/// an object whose block went to somebody who wrote text over them is none.
+pub(crate) fn are_addresses(words: &[u8]) -> bool {
+    /// Where the half of a program ends.
+    const END: u64 = 1 << 47;
+    let (words, _) = words.as_chunks::<8>();
+    words.iter().all(|word| u64::from_le_bytes(*word) < END)
+}
+
 /// Whether a reference count is that of a living object, and whether it is immortal.
 ///
 /// Freed objects keep their type in some lists of free ones: their count is 0, or, from 3.14, the

@@ -5,7 +5,7 @@
 //! and its pointers; a pointer to an object is a reference, one to the start of another block
 //! makes that block a buffer of the object.
 
-use crate::alive::{alive, items_fit, may_be_static};
+use crate::alive::{alive, are_addresses, items_fit, may_be_static};
 use crate::alloc::debug;
 use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
@@ -604,13 +604,4 @@ impl Index {
         }
         None
     }
-}
-
-/// Whether the words before an object, where its attributes and weak references are, may be that:
-/// an object whose block went to somebody who wrote text over them is none.
-fn are_addresses(words: &[u8]) -> bool {
-    /// Where the half of a program ends.
-    const END: u64 = 1 << 47;
-    let (words, _) = words.as_chunks::<8>();
-    words.iter().all(|word| u64::from_le_bytes(*word) < END)
 }
