@@ -92,6 +92,12 @@ impl Interpreter {
         Some(Self { label, path: path.to_owned(), version })
     }
 
+    /// Whether it is the same program: a script may say its path through a link, and the search not.
+    fn is_the_program(&self, other: &Self) -> bool {
+        let real = |one: &Self| one.path.canonicalize().unwrap_or_else(|_| one.path.clone());
+        self.label == other.label && real(self) == real(other)
+    }
+
     /// Whether a test that asks for `wanted` means this one: its label, or the part of it that
     /// ends before a dot, with the letters of its build (`3.11`, `3.13t`).
     #[must_use]
@@ -213,7 +219,7 @@ fn choose<'a>(
         let mut missing = true;
         for one in from.iter().copied().filter(|one| one.answers_to(label)) {
             missing = false;
-            if !chosen.contains(&one) {
+            if !chosen.iter().any(|known| known.is_the_program(one)) {
                 chosen.push(one);
             }
         }
