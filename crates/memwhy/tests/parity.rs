@@ -141,8 +141,9 @@ const ASLEEP: &[&str] = &["threads", "waits", "asleep_s"];
 /// When a timer is due.
 const DUE: &[&str] = &["tasks", "awaits", "time"];
 /// What changes behind the back of a process that waits: which pages of files are in memory, and
-/// with how many others they are shared.
+/// with how many others they are shared; and the kernel makes huge pages of small ones.
 const PAGE_CACHE: &[&[&str]] = &[
+    &["huge"],
     &["mappings", "rss"],
     &["mappings", "pss"],
     &["mappings", "private_clean"],
@@ -152,6 +153,7 @@ const PAGE_CACHE: &[&[&str]] = &[
 ];
 /// What a core of others does not tell: residency, and all that is counted by it; names of mappings.
 const RESIDENCY: &[&[&str]] = &[
+    &["huge"],
     &["mappings"],
     &["accounting"],
     &["malloc", "glibc", "arenas", "resident"],
