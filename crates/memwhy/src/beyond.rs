@@ -138,7 +138,7 @@ fn huge(view: &View) -> Option<HugeFacts> {
             Some(HugeMapping {
                 range: facts.range,
                 huge: facts.anon_huge,
-                zero: part(facts.anon_huge, share),
+                zero: Bytes(facts.anon_huge.part(share).0 / PAGE * PAGE),
                 advised: facts.huge_advised,
             })
         })
@@ -170,16 +170,6 @@ fn huge(view: &View) -> Option<HugeFacts> {
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of an amount of memory"
-)]
-fn part(whole: Bytes, share: f64) -> Bytes {
-    Bytes((whole.0 as f64 * share.clamp(0.0, 1.0)) as u64 / PAGE * PAGE)
-}
-
 /// `madvise` of `always [madvise] never`.
 fn chosen(text: &str) -> &str {
     let inside = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
@@ -205,7 +195,10 @@ fn zeroes(view: &View, at: Addr) -> u64 {
 fn fork(process: &Process, view: &View, case: &Case) -> Option<ForkFacts> {
     let relatives = Relatives::look();
     let siblings = relatives.siblings(process);
-    let parent = process.parent().filter(|parent| *parent > 1).and_then(|p| Process::open(p).ok());
+    let parent = relatives
+        .parent(process.pid)
+        .filter(|parent| *parent > 1)
+        .and_then(|p| Process::open(p).ok());
     let same_program = |other: &Process| other.exe() == process.exe();
     let others = parent.map(|parent| (parent, Relation::Parent)).into_iter();
     let others = others.chain(siblings.iter().cloned().map(|one| (one, Relation::Sibling)));

@@ -38,6 +38,18 @@ impl Bytes {
         if whole.0 == 0 { 0.0 } else { self.0 as f64 / whole.0 as f64 }
     }
 
+    /// The part of this amount that `share` is, 0 to 1: see [`Self::share_of`].
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an estimate, between nothing and this amount"
+    )]
+    pub fn part(self, share: f64) -> Self {
+        Self((self.0 as f64 * share.clamp(0.0, 1.0)) as u64)
+    }
+
     /// What remains after taking `other` away, at least nothing.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {

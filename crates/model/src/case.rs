@@ -322,6 +322,12 @@ pub struct MappingFacts {
 }
 
 impl MappingFacts {
+    /// Resident and only ours, changed or not: what would be free without us.
+    #[must_use]
+    pub fn private(&self) -> Bytes {
+        self.private_dirty + self.private_clean
+    }
+
     /// Who has pages here that are as the file has them.
     #[must_use]
     pub const fn file_owner(&self) -> Owner {

@@ -48,14 +48,3 @@ pub struct ClassFacts {
     /// Free.
     pub free: u64,
 }
-
-/// An allocator that a library carries for itself: nobody but the library uses it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmbeddedAllocator {
-    /// `jemalloc`, `mimalloc`, `tcmalloc`.
-    pub name: String,
-    /// The library.
-    pub image: String,
-    /// Resident memory that looks like its, at most.
-    pub resident: Bytes,
-}

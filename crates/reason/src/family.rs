@@ -48,7 +48,7 @@ impl Member {
         let (mut pss, mut private, mut owned) = (Bytes(0), Bytes(0), Bytes(0));
         for map in &case.mappings {
             pss += map.pss;
-            private += map.private_dirty + map.private_clean;
+            private += map.private();
             // Shared pages and private ones lie mixed; the mapping's mean is taken for each.
             for (owner, bytes) in &map.owners {
                 let part = scaled(*bytes, map.pss, map.rss);

@@ -39,6 +39,23 @@ pub struct FileShare {
     pub changed: Bytes,
 }
 
+impl FileShare {
+    /// What of `files` is resident, together.
+    #[must_use]
+    pub fn resident(files: &[Self]) -> Bytes {
+        files.iter().map(|file| file.resident).sum()
+    }
+
+    /// `largest: /dev/shm/psm_1 128 MiB, memfd buffer 64.0 MiB`: the first of `files`.
+    #[must_use]
+    pub fn largest(files: &[Self]) -> String {
+        /// Files named.
+        const NAMED: usize = 3;
+        let named: Vec<String> = files.iter().take(NAMED).map(ToString::to_string).collect();
+        format!("largest: {}", named.join(", "))
+    }
+}
+
 impl fmt::Display for FileShare {
     /// `/dev/shm/psm_1 128 MiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +83,7 @@ impl Analysis for MappedFiles {
             };
             let file = files.entry(map.name.as_str()).or_default();
             file.resident += map.rss;
-            file.private += map.private_dirty + map.private_clean;
+            file.private += map.private();
             if map.permissions.ends_with('p') {
                 file.changed += map.private_dirty;
             }

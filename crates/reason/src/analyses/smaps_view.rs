@@ -33,6 +33,8 @@ pub struct SmapsTotals {
     pub shmem: Bytes,
     /// The part of RSS in huge pages.
     pub huge: Bytes,
+    /// Resident and of this process alone.
+    pub private: Bytes,
     /// Swapped out, not in RSS.
     pub swap: Bytes,
     /// The part of RSS that the program gave up and the kernel has not taken yet.
@@ -48,6 +50,7 @@ impl Analysis for SmapsView {
         for map in &ask.mappings {
             sum.rss += map.rss;
             sum.huge += map.anon_huge;
+            sum.private += map.private();
             sum.swap += map.swap;
             sum.lazy_free += map.lazy_free;
             if map.shmem {

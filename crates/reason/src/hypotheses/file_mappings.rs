@@ -7,13 +7,10 @@
 //! the page cache's: they count in RSS, and the kernel takes them back whenever it needs them.
 
 use super::Hypothesis;
-use crate::analyses::MappedFiles;
+use crate::analyses::{FileShare, MappedFiles};
 use crate::wording::{amount, count, of_all};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, Trust};
-
-/// Files named.
-const NAMED: usize = 3;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -31,7 +28,7 @@ impl Hypothesis for FileMappings {
     fn judge(&self, ask: &Ask<'_>) -> Finding {
         let rss = ask.rss();
         let files = ask.get::<MappedFiles>();
-        let resident: Bytes = files.data.iter().map(|file| file.resident).sum();
+        let resident = FileShare::resident(&files.data);
         let summary = format!("mapped data files {}", amount(resident, rss));
         let mut finding = Finding::refuted(self.id(), summary);
         finding.could_explain = resident;
@@ -48,10 +45,9 @@ impl Hypothesis for FileMappings {
             of_all(resident, ask),
             count(files.data.len() as u64, "file")
         );
-        let named: Vec<String> = files.data.iter().take(NAMED).map(ToString::to_string).collect();
         finding.saw(
             Trust::Target,
-            format!("largest: {}", named.join(", ")),
+            FileShare::largest(&files.data),
             format!(
                 "grep RssFile /proc/{}/status; memwhy maps {}",
                 ask.about.pid,

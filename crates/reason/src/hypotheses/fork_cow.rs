@@ -14,6 +14,7 @@
 //! after `gc.freeze()` in the parent; reading every object unshares 57 MiB in any case.
 
 use super::Hypothesis;
+use crate::analyses::SmapsView;
 use crate::wording::{amount, count, digits, of_all, percent, short_type};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, ForkFacts, TargetKind, Trust};
@@ -117,18 +118,11 @@ fn writer(fork: &ForkFacts) -> Writer {
 fn freeze_keeps(fork: &ForkFacts) -> Bytes {
     let (all, unshared) = fork.tracked;
     let rate = fork.untracked.1.share_of(fork.untracked.0);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a share of an amount of memory"
-    )]
-    let anyhow = Bytes((all.0 as f64 * rate) as u64);
-    unshared.minus(anyhow)
+    unshared.minus(all.part(rate))
 }
 
 fn tell(finding: &mut Finding, ask: &Ask<'_>, fork: &ForkFacts) {
-    let private: Bytes = ask.mappings.iter().map(|m| m.private_dirty + m.private_clean).sum();
+    let private = ask.get::<SmapsView>().private;
     finding.saw(
         Trust::Target,
         format!(
@@ -193,7 +187,7 @@ fn tell(finding: &mut Finding, ask: &Ask<'_>, fork: &ForkFacts) {
 }
 
 fn remedies(ask: &Ask<'_>, fork: &ForkFacts) -> Vec<Remedy> {
-    let private: Bytes = ask.mappings.iter().map(|m| m.private_dirty + m.private_clean).sum();
+    let private = ask.get::<SmapsView>().private;
     let verify = format!(
         "the same load again, then memwhy {} --children: the column PRIVATE (RSS counts what is \
          shared too and does not fall)",

@@ -11,6 +11,7 @@
 //! every thirteenth page: 30 MiB without huge pages, 264 with.
 
 use super::Hypothesis;
+use crate::analyses::SmapsView;
 use crate::wording::{amount, count, of_all, percent};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, HugeFacts, Trust};
@@ -39,7 +40,7 @@ impl Hypothesis for HugePages {
     }
 
     fn judge(&self, ask: &Ask<'_>) -> Finding {
-        let huge: Bytes = ask.mappings.iter().map(|mapping| mapping.anon_huge).sum();
+        let huge = ask.get::<SmapsView>().huge;
         let Some(facts) = &ask.huge else {
             let finding =
                 Finding::refuted(self.id(), format!("huge pages {}", amount(huge, ask.rss())));

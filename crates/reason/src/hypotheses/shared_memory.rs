@@ -8,13 +8,10 @@
 //! was never unlinked stays until the machine is restarted.
 
 use super::Hypothesis;
-use crate::analyses::MappedFiles;
+use crate::analyses::{FileShare, MappedFiles};
 use crate::wording::{amount, count, of_all};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, Trust};
-
-/// Files named.
-const NAMED: usize = 3;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -32,7 +29,7 @@ impl Hypothesis for SharedMemory {
     fn judge(&self, ask: &Ask<'_>) -> Finding {
         let rss = ask.rss();
         let files = ask.get::<MappedFiles>();
-        let resident: Bytes = files.shared.iter().map(|file| file.resident).sum();
+        let resident = FileShare::resident(&files.shared);
         let mut finding =
             Finding::refuted(self.id(), format!("shared memory {}", amount(resident, rss)));
         finding.could_explain = resident;
@@ -52,16 +49,7 @@ impl Hypothesis for SharedMemory {
         let alone: Bytes = files.shared.iter().map(|file| file.private).sum();
         finding.saw(
             Trust::Target,
-            format!(
-                "largest: {}",
-                files
-                    .shared
-                    .iter()
-                    .take(NAMED)
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            FileShare::largest(&files.shared),
             format!("grep -E 'shm|memfd|SYSV|zero' /proc/{}/maps", ask.about.pid),
         );
         finding.saw(

@@ -1,5 +1,6 @@
 //! `memwhy.diff/1`: what has grown between two moments.
 
+use super::native_memory::{AlikeOut, alike};
 use super::parts::wrapped;
 use memwhy_model::Case;
 use memwhy_reason::analyses::growth::{HolderGrowth, Promise, SizeGrowth, ThreadChange};
@@ -77,8 +78,9 @@ struct TypeOut<'a> {
     footprint_bytes: ChangeOut,
 }
 
+/// By what something is known, and where in the program.
 #[derive(Serialize)]
-struct HolderOut<'a> {
+struct NameOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -87,6 +89,12 @@ struct HolderOut<'a> {
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct HolderOut<'a> {
+    #[serde(flatten)]
+    name: NameOut<'a>,
     reachable_objects: ChangeOut,
     reachable_bytes: ChangeOut,
 }
@@ -102,15 +110,8 @@ struct SizeOut {
 struct NativeOut<'a> {
     held_by: &'static str,
     names: &'a [String],
-    least_chunk_bytes: u64,
-    largest_chunk_bytes: u64,
-    begins: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    symbol: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    library: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
+    #[serde(flatten)]
+    alike: AlikeOut<'a>,
     chunks: ChangeOut,
     bytes: ChangeOut,
 }
@@ -133,24 +134,24 @@ struct PromiseOut<'a> {
 
 #[derive(Serialize)]
 struct KeeperOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    type_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u32>,
+    #[serde(flatten)]
+    name: NameOut<'a>,
     retained_objects: ChangeOut,
     retained_bytes: ChangeOut,
 }
 
-fn keeper(of: &HolderGrowth) -> KeeperOut<'_> {
-    KeeperOut {
+fn name(of: &HolderGrowth) -> NameOut<'_> {
+    NameOut {
         path: of.holder.path.as_deref(),
         type_name: of.holder.type_name.as_deref(),
         file: of.holder.file.as_deref(),
         line: of.holder.line,
+    }
+}
+
+fn keeper(of: &HolderGrowth) -> KeeperOut<'_> {
+    KeeperOut {
+        name: name(of),
         retained_objects: change(of.objects),
         retained_bytes: change(of.bytes),
     }
@@ -193,10 +194,7 @@ fn body<'a>(
             .holders
             .iter()
             .map(|of| HolderOut {
-                path: of.holder.path.as_deref(),
-                type_name: of.holder.type_name.as_deref(),
-                file: of.holder.file.as_deref(),
-                line: of.holder.line,
+                name: name(of),
                 reachable_objects: change(of.objects),
                 reachable_bytes: change(of.bytes),
             })
@@ -219,12 +217,7 @@ fn native_row(row: &NativeRow) -> NativeOut<'_> {
     NativeOut {
         held_by: row.holder.kind.id(),
         names: &row.holder.names,
-        least_chunk_bytes: row.sizes.0,
-        largest_chunk_bytes: row.sizes.1,
-        begins: row.content.kind.id(),
-        symbol: row.content.symbol.as_deref(),
-        library: row.content.library.as_deref(),
-        text: row.content.text.as_deref(),
+        alike: alike(row.sizes, &row.content),
         chunks: change(row.chunks),
         bytes: change(row.bytes),
     }

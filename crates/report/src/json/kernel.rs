@@ -112,7 +112,7 @@ pub(super) fn of(ask: &Ask<'_>) -> KernelOut {
             reserved_bytes: stacks.iter().map(|stack| stack.reserved).sum::<Bytes>().0,
             resident_bytes: stacks.iter().map(|stack| stack.resident).sum::<Bytes>().0,
         },
-        images_bytes: files.images.iter().map(|file| file.resident).sum::<Bytes>().0,
+        images_bytes: FileShare::resident(&files.images).0,
         data_files: listed(&files.data),
         shared_memory: listed(&files.shared),
     }

@@ -1,6 +1,6 @@
 //! Who keeps memory of C: a part of `memwhy.report/1` and of `memwhy.malloc/1`.
 
-use memwhy_model::{Case, ContentGroup, Holding, NativeMemory, Tally};
+use memwhy_model::{Case, Content, ContentGroup, Holding, NativeMemory, Tally};
 use serde::Serialize;
 
 /// Rows in a report: all are in `memwhy malloc --json`.
@@ -41,6 +41,17 @@ struct TallyOut {
 #[derive(Serialize)]
 struct ContentOut<'a> {
     holder: HolderOut<'a>,
+    #[serde(flatten)]
+    alike: AlikeOut<'a>,
+    chunks: u64,
+    bytes: u64,
+    inner_chunks: u64,
+    examples: Vec<String>,
+}
+
+/// What the chunks of a group have in common: their size, and how they begin.
+#[derive(Serialize)]
+pub(super) struct AlikeOut<'a> {
     least_chunk_bytes: u64,
     largest_chunk_bytes: u64,
     begins: &'static str,
@@ -50,10 +61,6 @@ struct ContentOut<'a> {
     library: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
-    chunks: u64,
-    bytes: u64,
-    inner_chunks: u64,
-    examples: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -102,15 +109,21 @@ fn content<'a>(native: &'a NativeMemory, group: &'a ContentGroup) -> ContentOut<
             kind: holder.map_or("nobody", |holder| holder.kind.id()),
             names: holder.map(|holder| holder.names.as_slice()).unwrap_or_default(),
         },
-        least_chunk_bytes: group.sizes.0,
-        largest_chunk_bytes: group.sizes.1,
-        begins: group.content.kind.id(),
-        symbol: group.content.symbol.as_deref(),
-        library: group.content.library.as_deref(),
-        text: group.content.text.as_deref(),
+        alike: alike(group.sizes, &group.content),
         chunks: group.all.chunks,
         bytes: group.all.bytes.0,
         inner_chunks: group.inner,
         examples: group.examples.iter().map(ToString::to_string).collect(),
+    }
+}
+
+pub(super) fn alike(sizes: (u64, u64), content: &Content) -> AlikeOut<'_> {
+    AlikeOut {
+        least_chunk_bytes: sizes.0,
+        largest_chunk_bytes: sizes.1,
+        begins: content.kind.id(),
+        symbol: content.symbol.as_deref(),
+        library: content.library.as_deref(),
+        text: content.text.as_deref(),
     }
 }

@@ -4,19 +4,15 @@
 //! tells of each page whether a process is the only one that has it.
 
 use crate::live::maps::Maps;
+use crate::live::pages::{ENTRIES, OF_FILE, PRESENT, entries};
 use crate::live::process::Process;
 use memwhy_model::{Addr, AddrRange};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 const PAGE: u64 = 4096;
-/// Bits of a word of `pagemap`: present, of a file or shared, mapped by nobody else.
-const PRESENT: u64 = 1 << 63;
-const OF_FILE: u64 = 1 << 61;
+/// The bit of a word of `pagemap` for a page that is mapped by nobody else.
 const EXCLUSIVE: u64 = 1 << 56;
-/// Words read at once: 64 KiB.
-const WORDS: usize = 8192;
 
 /// The pages of one process beside those of another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,29 +33,22 @@ pub fn compare(process: &Process, maps: &Maps, other: &Process) -> io::Result<In
     let (ours, theirs) = (File::open(process.path("pagemap"))?, File::open(other.path("pagemap"))?);
     let others = other.maps()?;
     let mut found = Inherited::default();
-    let mut buffers = (vec![0u8; WORDS * 8], vec![0u8; WORDS * 8]);
+    let mut buffers = (vec![0u8; ENTRIES * 8], vec![0u8; ENTRIES * 8]);
     for mapping in maps.0.iter().filter(|m| m.private() && m.writable() && !m.facts.shmem) {
         let mut at = mapping.range().start;
         while at < mapping.range().end {
             let piece =
-                AddrRange::new(at, Addr(at.at(WORDS as u64 * PAGE).0)).overlap(mapping.range());
+                AddrRange::new(at, Addr(at.at(ENTRIES as u64 * PAGE).0)).overlap(mapping.range());
             at = piece.end;
             // What is mapped there in the other one may be another thing by now.
             let there = others.find(piece.start).is_some_and(|m| m.private() && m.writable());
-            let mine = words(&ours, piece, &mut buffers.0)?;
-            let yours = if there { words(&theirs, piece, &mut buffers.1)? } else { Vec::new() };
+            let mine: Vec<u64> = entries(&ours, piece, &mut buffers.0)?.collect();
+            let yours =
+                if there { entries(&theirs, piece, &mut buffers.1)?.collect() } else { Vec::new() };
             found.add(piece.start, &mine, &yours);
         }
     }
     Ok(found)
-}
-
-fn words(file: &File, range: AddrRange, buffer: &mut [u8]) -> io::Result<Vec<u64>> {
-    let len = usize::try_from(range.len() / PAGE * 8).unwrap_or(0).min(buffer.len());
-    let piece = buffer.get_mut(..len).unwrap_or_default();
-    let got = file.read_at(piece, range.start.0 / PAGE * 8)?;
-    let read = piece.get(..got).unwrap_or_default();
-    Ok(read.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect())
 }
 
 impl Inherited {
@@ -92,7 +81,8 @@ fn push(ranges: &mut Vec<AddrRange>, page: AddrRange) {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXCLUSIVE, Inherited, OF_FILE, PRESENT};
+    use super::{EXCLUSIVE, Inherited};
+    use crate::live::pages::{OF_FILE, PRESENT};
     use memwhy_model::{Addr, AddrRange};
 
     #[test]

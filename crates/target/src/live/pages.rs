@@ -10,12 +10,12 @@ use std::os::unix::fs::FileExt;
 
 const PAGE: u64 = 4096;
 /// `pagemap` has 8 bytes a page: bit 63 present, bit 61 of a file or shared.
-const PRESENT: u64 = 1 << 63;
-const OF_FILE: u64 = 1 << 61;
+pub(super) const PRESENT: u64 = 1 << 63;
+pub(super) const OF_FILE: u64 = 1 << 61;
 /// Regions asked for at once: 96 KiB.
 const REGIONS: usize = 4096;
 /// Entries of `pagemap` read at once: 64 KiB.
-const ENTRIES: usize = 8192;
+pub(super) const ENTRIES: usize = 8192;
 
 /// Lists the present pages of all mappings.
 ///
@@ -76,15 +76,10 @@ fn read(file: &File, maps: &Maps) -> io::Result<Residency> {
         }
         let mut at = range.start.0;
         while at < range.end.0 {
-            let left = usize::try_from((range.end.0 - at) / PAGE).unwrap_or(usize::MAX);
-            let len = left.min(ENTRIES) * 8;
-            let piece = buf.get_mut(..len).unwrap_or_default();
-            let got = file.read_at(piece, at / PAGE * 8)? / 8;
-            if got == 0 {
-                break;
-            }
-            for (entry, page) in piece.as_chunks::<8>().0.iter().take(got).zip(0u64..) {
-                let entry = u64::from_le_bytes(*entry);
+            let mut got = 0;
+            let rest = AddrRange::new(Addr(at), range.end);
+            for (entry, page) in entries(file, rest, &mut buf)?.zip(0u64..) {
+                got = page + 1;
                 if entry & PRESENT != 0 {
                     let state =
                         if entry & OF_FILE != 0 { PageState::File } else { PageState::Anon };
@@ -92,10 +87,27 @@ fn read(file: &File, maps: &Maps) -> io::Result<Residency> {
                     runs.push(PageRun { range: AddrRange::sized(start, PAGE), state });
                 }
             }
-            at += got as u64 * PAGE;
+            if got == 0 {
+                break;
+            }
+            at += got * PAGE;
         }
     }
     Ok(Residency::new(runs))
+}
+
+/// The words that `pagemap` has for the first pages of `range`: as many as fit into `buffer`, fewer
+/// where the file ends.
+pub(super) fn entries<'a>(
+    file: &File,
+    range: AddrRange,
+    buffer: &'a mut [u8],
+) -> io::Result<impl Iterator<Item = u64> + 'a> {
+    let len = usize::try_from(range.len() / PAGE * 8).unwrap_or(usize::MAX).min(buffer.len());
+    let piece = buffer.get_mut(..len).unwrap_or_default();
+    let got = file.read_at(piece, range.start.0 / PAGE * 8)?;
+    let read = piece.get(..got).unwrap_or_default();
+    Ok(read.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)))
 }
 
 #[cfg(test)]

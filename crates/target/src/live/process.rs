@@ -209,10 +209,7 @@ impl Process {
         /// `include/linux/sched.h`.
         const PF_FORKNOEXEC: u64 = 0x40;
         let stat = fs::read_to_string(self.path("stat")).ok()?;
-        let (_, rest) = stat.rsplit_once(')')?;
-        // Field 9 of the file; the first one after the name is the third.
-        let flags: u64 = rest.split_ascii_whitespace().nth(6)?.parse().ok()?;
-        Some(flags & PF_FORKNOEXEC != 0)
+        Some(StatFields::parse(&stat)?.flags & PF_FORKNOEXEC != 0)
     }
 
     /// Its mappings with sizes, in one read.
@@ -355,21 +352,25 @@ fn inner_tid(dir: &Path) -> Option<u32> {
 }
 
 /// What we need of `/proc/PID/stat`. The name is in parentheses and may hold anything.
-struct StatFields<'a> {
+pub(crate) struct StatFields<'a> {
     comm: &'a str,
     state: char,
+    pub(crate) parent: u32,
+    flags: u64,
     start_ticks: u64,
 }
 
 impl<'a> StatFields<'a> {
-    fn parse(stat: &'a str) -> Option<Self> {
+    pub(crate) fn parse(stat: &'a str) -> Option<Self> {
         let (head, rest) = stat.rsplit_once(')')?;
         let (_, comm) = head.split_once('(')?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        // Field 22 of the file; `state` was field 3.
-        let start_ticks = fields.nth(18)?.parse().ok()?;
-        Some(Self { comm, state, start_ticks })
+        // Fields 4, 9 and 22 of the file; `state` was field 3.
+        let parent = fields.next()?.parse().ok()?;
+        let flags = fields.nth(4)?.parse().ok()?;
+        let start_ticks = fields.nth(12)?.parse().ok()?;
+        Some(Self { comm, state, parent, flags, start_ticks })
     }
 }
 
@@ -383,6 +384,7 @@ mod tests {
         let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 987 1 2 3";
         let fields = StatFields::parse(stat).expect("valid");
         assert_eq!((fields.comm, fields.state, fields.start_ticks), ("a (b) c", 'S', 987));
+        assert_eq!((fields.parent, fields.flags), (1, 4_194_560));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which processes were forked by whom?
 
-use crate::live::process::Process;
+use crate::live::process::{Process, StatFields};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -18,9 +18,7 @@ impl Relatives {
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let parents = pids.filter_map(|pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // Field 4 of the file; the name in parentheses may hold anything.
-            let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?;
-            Some((pid, parent.parse().ok()?))
+            Some((pid, StatFields::parse(&stat)?.parent))
         });
         Self { parents: parents.collect() }
     }
@@ -55,7 +53,9 @@ impl Relatives {
     /// since, `process` itself left out.
     #[must_use]
     pub fn siblings(&self, process: &Process) -> Vec<Process> {
-        let Some(parent) = process.parent().filter(|parent| *parent > 1) else { return Vec::new() };
+        let Some(parent) = self.parent(process.pid).filter(|parent| *parent > 1) else {
+            return Vec::new();
+        };
         let others = self.children(parent).filter(|pid| *pid != process.pid);
         let others = others.filter_map(|pid| Process::open(pid).ok());
         others.filter(|other| other.forked() == Some(true)).collect()
