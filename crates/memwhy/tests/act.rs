@@ -5,47 +5,17 @@
 mod binary;
 
 use binary::{json, memwhy, run};
-use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use memwhy_testkit::tools::{library, present, which};
+use memwhy_testkit::{Interpreter, ORDINARY, OTHERS, Turn, Workload, require, script};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Every interpreter that may be acted upon.
-const PYTHONS: [&str; 13] = [
-    "2.7",
-    "3.6",
-    "3.7",
-    "3.8",
-    "3.9",
-    "3.10",
-    "3.11",
-    "3.12",
-    "3.13",
-    "debian-3.11",
-    "debian-3.13",
-    "debian-3.14",
-    "debian-3.15",
-];
-
-/// Builds that are laid out otherwise: without GIL, with `Py_DEBUG`, old ones of Debian.
-const BUILDS: [&str; 10] = [
-    "3.13t",
-    "3.14t",
-    "debian-2.7",
-    "debian-3.9",
-    "debian-2.7d",
-    "debian-3.9d",
-    "debian-3.11d",
-    "debian-3.13d",
-    "debian-3.14d",
-    "debian-3.15d",
-];
 
 fn turn() -> Turn {
     Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")))
@@ -122,7 +92,7 @@ fn without_consent_nothing_is_done_and_the_user_is_told_what_would_be() {
 #[test]
 fn code_runs_in_every_interpreter_whether_it_waits_or_works() {
     let _turn = turn();
-    for python in require(&PYTHONS) {
+    for python in require(&ORDINARY) {
         for name in ["waiting.py", "spinning.py"] {
             let label = format!("{} {name}", python.label);
             let target = start(python, name);
@@ -159,7 +129,7 @@ fn code_runs_in_every_interpreter_whether_it_waits_or_works() {
 #[test]
 fn other_builds_are_acted_upon_too_or_it_is_said_why_not() {
     let _turn = turn();
-    for python in require(&BUILDS) {
+    for python in require(&OTHERS) {
         for name in ["waiting.py", "spinning.py", "busy_mixed.py"] {
             let label = format!("{} {name}", python.label);
             let target = start(python, name);
@@ -226,7 +196,7 @@ fn code_that_does_not_end_is_interrupted_and_the_target_is_well() {
 #[test]
 fn a_console_answers_like_pythons_own() {
     let _turn = turn();
-    for python in require(&PYTHONS) {
+    for python in require(&ORDINARY) {
         let target = start(python, "waiting.py");
         let pid = target.pid();
         let before = traces(pid);
@@ -458,7 +428,7 @@ fn processor_ticks(pid: u32) -> u64 {
 #[test]
 fn a_trim_returns_what_was_predicted_and_the_thread_goes_on_waiting() {
     let _turn = turn();
-    for python in require(&PYTHONS) {
+    for python in require(&ORDINARY) {
         let mut target = start(python, "thread_arenas.py");
         let pid = target.pid().to_string();
         let json = json(&["trim", &pid, "--allow-write", "-q", "--json"]);
@@ -501,24 +471,6 @@ fn a_lock_of_malloc_that_somebody_has_is_waited_for_and_then_told() {
     }
 }
 
-/// A library of an allocator; `scripts/setup` installs them.
-fn allocator(name: &str) -> Option<String> {
-    let known = Command::new("/sbin/ldconfig").arg("-p").output().ok()?;
-    let known = String::from_utf8_lossy(&known.stdout).into_owned();
-    let paths = known.lines().filter_map(|line| line.split_once(" => ")).map(|(_, path)| path);
-    let found = paths.filter(|path| path.contains(name)).min_by_key(|path| path.len());
-    present(found.map(str::to_owned), name)
-}
-
-/// What is missing fails in CI, and is skipped loudly elsewhere.
-fn present<T>(found: Option<T>, name: &str) -> Option<T> {
-    if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "no {name} here: scripts/setup installs it");
-        eprintln!("SKIPPED: no {name} here: scripts/setup installs it");
-    }
-    found
-}
-
 #[test]
 fn other_allocators_give_back_what_they_keep_and_no_figure_is_invented_for_it() {
     let _turn = turn();
@@ -528,8 +480,8 @@ fn other_allocators_give_back_what_they_keep_and_no_figure_is_invented_for_it() 
         ("mimalloc", "libmimalloc.so.2", "mi_collect(true)"),
     ];
     for python in require(&["2.7", "3.11.7"]) {
-        for (name, library, function) in allocators {
-            let Some(path) = allocator(library) else { continue };
+        for (name, file, function) in allocators {
+            let Some(path) = library(file) else { continue };
             let preloaded = [("LD_PRELOAD", path.as_str())];
             let hole = script("main_heap_hole.py");
             let mut target = Workload::start(&python.path, &hole, &preloaded);
@@ -578,11 +530,6 @@ fn a_process_on_musl_is_not_trimmed_and_it_is_said_why() {
         assert_eq!(output.status.code(), Some(3), "{told}");
         assert!(told.contains("it has no Python interpreter"), "{told}");
     }
-}
-
-fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists())
 }
 
 #[test]
@@ -712,7 +659,7 @@ fn garbage_is_collected_first_where_that_is_asked_for() {
 fn a_busy_program_survives_being_acted_upon_again_and_again() {
     let _turn = turn();
     let often = often();
-    for python in require(&[&PYTHONS[..], &["3.13t"]].concat()) {
+    for python in require(&[&ORDINARY[..], &["3.13t"]].concat()) {
         let target = start(python, "busy_mixed.py");
         let (mut lost, mut before) = (Vec::new(), Vec::new());
         for round in 0..often {
@@ -798,7 +745,7 @@ fn the_cure_that_helps_is_told_from_those_that_do_not() {
 fn every_cure_that_is_installed_is_run_and_told_from_the_others() {
     let _turn = turn();
     let libraries = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2"];
-    if libraries.iter().any(|library| allocator(library).is_none()) {
+    if libraries.iter().any(|name| library(name).is_none()) {
         return;
     }
     for python in require(&["3.11.7"]) {

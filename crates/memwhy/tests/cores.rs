@@ -3,7 +3,7 @@
 mod binary;
 
 use binary::{json, memwhy, run};
-use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use memwhy_testkit::{Folder, Interpreter, Turn, Workload, require, script};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt as _};
@@ -11,37 +11,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-/// A folder that is gone when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cores-{name}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder for tests");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-
-    fn with(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("room");
-        path
-    }
-
-    fn names(&self) -> BTreeSet<String> {
-        let entries = fs::read_dir(&self.0).expect("a folder");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into()).collect()
-    }
+/// A folder of this file's tests.
+fn folder(name: &str) -> Folder {
+    Folder::new(env!("CARGO_TARGET_TMPDIR"), &format!("cores-{name}"))
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn with(folder: &Folder, name: &str, bytes: &[u8]) -> String {
+    let path = folder.path(name);
+    fs::write(&path, bytes).expect("room");
+    path
+}
+
+fn names(folder: &Folder) -> BTreeSet<String> {
+    let entries = fs::read_dir(&folder.0).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into()).collect()
 }
 
 fn turn() -> Turn {
@@ -96,17 +79,17 @@ fn with_segments(segments: &[[u64; 4]]) -> Vec<u8> {
 
 #[test]
 fn what_is_no_core_is_refused_with_the_reason() {
-    let folder = Folder::new("none");
+    let folder = folder("none");
     let cases = [
-        (folder.with("empty", b""), "it is empty"),
-        (folder.with("text", b"Dear core,\nhow are you? This is a text.\n"), "it is no core"),
-        (folder.with("short", b"\x7fELF"), "it is no core"),
+        (with(&folder, "empty", b""), "it is empty"),
+        (with(&folder, "text", b"Dear core,\nhow are you? This is a text.\n"), "it is no core"),
+        (with(&folder, "short", b"\x7fELF"), "it is no core"),
         ("/proc/self/exe".into(), "a program or a library, not a core"),
-        (folder.with("narrow", &elf(1, 4, 3)), "32-bit"),
-        (folder.with("foreign", &elf(2, 4, 183)), "another machine"),
-        (folder.with("nothing", &elf(2, 4, 62)), "without memory"),
-        (folder.with("gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0\x07\x07\x07\x07"), "cannot be expanded"),
-        (folder.with("zst", b"\x28\xb5\x2f\xfdnonsense"), "cannot be expanded"),
+        (with(&folder, "narrow", &elf(1, 4, 3)), "32-bit"),
+        (with(&folder, "foreign", &elf(2, 4, 183)), "another machine"),
+        (with(&folder, "nothing", &elf(2, 4, 62)), "without memory"),
+        (with(&folder, "gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0\x07\x07\x07\x07"), "cannot be expanded"),
+        (with(&folder, "zst", b"\x28\xb5\x2f\xfdnonsense"), "cannot be expanded"),
     ];
     for (path, sentence) in &cases {
         for command in ["explain", "heap", "malloc", "maps", "stacks"] {
@@ -127,8 +110,8 @@ fn what_is_no_core_is_refused_with_the_reason() {
 
 #[test]
 fn a_core_of_somebody_else_is_refused_as_not_permitted() {
-    let folder = Folder::new("somebody");
-    let path = folder.with("core", &with_segments(&[[4096, 0x10_000, 4096, 4096]]));
+    let folder = folder("somebody");
+    let path = with(&folder, "core", &with_segments(&[[4096, 0x10_000, 4096, 4096]]));
     let closed = fs::Permissions::from_mode(0o000);
     fs::set_permissions(&path, closed).expect("ours");
     // Root may read everything: it has to be somebody else.
@@ -149,7 +132,7 @@ fn a_core_of_somebody_else_is_refused_as_not_permitted() {
 
 #[test]
 fn segments_that_cannot_be_are_cut_and_said() {
-    let folder = Folder::new("segments");
+    let folder = folder("segments");
     let cases = [
         // One reaches beyond the end of the address space, one beyond the file, two overlap, one
         // has the bytes of another.
@@ -159,7 +142,7 @@ fn segments_that_cannot_be_are_cut_and_said() {
         with_segments(&[[4096, 0x10_000, 4096, 4096], [4096, 0x20_000, 4096, 4096]]),
     ];
     for (n, bytes) in cases.iter().enumerate() {
-        let maps = json(&["maps", &folder.with(&n.to_string(), bytes), "--json"]);
+        let maps = json(&["maps", &with(&folder, &n.to_string(), bytes), "--json"]);
         let problems = maps["problems"].as_array().expect("a list");
         assert!(problems.iter().any(|one| one["kind"] == "core-incomplete"), "{n}: {problems:?}");
         assert!(maps["rss"]["total_bytes"].as_u64().is_some_and(|n| n <= 8192), "{n}");
@@ -170,14 +153,14 @@ fn segments_that_cannot_be_are_cut_and_said() {
 fn a_cut_or_compressed_core_tells_what_it_holds() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("cut");
+    let folder = folder("cut");
     let workload = waiting(python);
     let path = folder.path("whole");
     assert!(run(&["core", &workload.pid().to_string(), "-o", &path]).status.success());
     let whole = json(&["heap", &path, "--json"]);
     let bytes = fs::read(&path).expect("just written");
     for (tenths, name) in [(1, "a"), (5, "b"), (9, "c")] {
-        let cut = folder.with(name, &bytes[..bytes.len() / 10 * tenths]);
+        let cut = with(&folder, name, &bytes[..bytes.len() / 10 * tenths]);
         let maps = json(&["maps", &cut, "--json"]);
         let problems = maps["problems"].as_array().expect("a list");
         assert!(problems.iter().any(|one| one["kind"] == "core-incomplete"), "{tenths}");
@@ -202,18 +185,18 @@ fn a_cut_or_compressed_core_tells_what_it_holds() {
         assert_eq!(run(&["stacks", &name]).status.code(), Some(0), "{tool}");
         // Cut off while it was packed: what came before is told, and that it is not all.
         let packed = fs::read(&name).expect("just written");
-        let cut = folder.with(&format!("cut.{ending}"), &packed[..packed.len() / 10 * 9]);
+        let cut = with(&folder, &format!("cut.{ending}"), &packed[..packed.len() / 10 * 9]);
         let maps = json(&["maps", &cut, "--json"]);
         assert!(maps["problems"].to_string().contains("core-incomplete"), "{tool}");
     }
     // Nothing is left of what was expanded.
-    let left = folder.names().into_iter().filter(|name| name.starts_with('.')).count();
+    let left = names(&folder).into_iter().filter(|name| name.starts_with('.')).count();
     assert_eq!(left, 0);
 }
 
 #[test]
 fn a_core_of_no_python_has_its_memory_explained_only() {
-    let folder = Folder::new("sleep");
+    let folder = folder("sleep");
     let mut sleep = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep");
     std::thread::sleep(Duration::from_millis(200));
     let path = folder.path("core");
@@ -230,7 +213,7 @@ fn a_core_of_no_python_has_its_memory_explained_only() {
 fn a_program_that_is_gone_is_found_by_exe_and_another_build_is_refused() {
     let Some(python) = require(&["debian-3.11"]).first().copied() else { return };
     let _turn = turn();
-    let folder = Folder::new("exe");
+    let folder = folder("exe");
     let copy = folder.0.join("python-of-another-machine");
     // By a process of its own: a file that we have open for writing cannot be run.
     let made = Command::new("cp").arg(&python.path).arg(&copy).status();
@@ -266,15 +249,15 @@ fn a_program_that_is_gone_is_found_by_exe_and_another_build_is_refused() {
 fn a_file_of_that_name_stays_unless_it_is_to_go() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("existing");
+    let folder = folder("existing");
     let workload = waiting(python);
     let pid = workload.pid().to_string();
-    let path = folder.with("core", b"precious");
+    let path = with(&folder, "core", b"precious");
     refused(&run(&["core", &pid, "-o", &path]), 1, "exists; nothing was written");
     assert_eq!(fs::read(&path).expect("still there"), b"precious");
     assert!(run(&["core", &pid, "-o", &path, "--force"]).status.success());
     assert!(run(&["stacks", &path]).status.success());
-    assert_eq!(folder.names().len(), 1);
+    assert_eq!(names(&folder).len(), 1);
 }
 
 /// A file system of one MiB, in a mount namespace that is gone with the command.
@@ -282,7 +265,7 @@ fn a_file_of_that_name_stays_unless_it_is_to_go() {
 fn a_disk_that_is_too_small_is_told_beforehand_with_what_it_takes() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("small");
+    let folder = folder("small");
     let workload = waiting(python);
     let script = format!(
         "mount -t tmpfs -o size=1m none {folder} && {memwhy} core {pid} -o {folder}/core; \
@@ -305,7 +288,7 @@ fn a_disk_that_is_too_small_is_told_beforehand_with_what_it_takes() {
 fn a_full_disk_and_a_kill_leave_no_half_file() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("half");
+    let folder = folder("half");
     let workload = waiting(python);
     let pid = workload.pid().to_string();
     let path = folder.path("core");
@@ -316,7 +299,7 @@ fn a_full_disk_and_a_kill_leave_no_half_file() {
     );
     let full = Command::new("sh").args(["-c", &limited]).output().expect("a shell");
     refused(&full, 1, "cannot write");
-    assert_eq!(folder.names().len(), 0);
+    assert_eq!(names(&folder).len(), 0);
     let mut complete = 0;
     for wait in 0..12 {
         let mut child = memwhy(&["core", &pid, "-o", &path]);
@@ -324,14 +307,14 @@ fn a_full_disk_and_a_kill_leave_no_half_file() {
         std::thread::sleep(Duration::from_millis(wait * 20));
         let _ = child.kill();
         let _ = child.wait();
-        match folder.names().len() {
+        match names(&folder).len() {
             0 => {}
             1 => {
                 complete += 1;
                 assert!(run(&["stacks", &path]).status.success());
                 fs::remove_file(&path).expect("ours");
             }
-            more => panic!("{more} files: {:?}", folder.names()),
+            more => panic!("{more} files: {:?}", names(&folder)),
         }
     }
     eprintln!("{complete} of 12 were complete when they were killed");
@@ -368,7 +351,7 @@ fn backtraces(arguments: &[&str]) -> Option<BTreeMap<u32, Vec<String>>> {
 fn gdb_shows_the_threads_and_stacks_of_our_core_as_it_shows_the_living() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("gdb");
+    let folder = folder("gdb");
     let workload = waiting(python);
     let pid = workload.pid().to_string();
     let path = folder.path("core");
@@ -399,7 +382,7 @@ fn py_spy_and_pystack_show_our_core_as_they_show_the_living() {
 
 fn others_show_it_as_the_living(python: &Interpreter, venv: &Path) {
     let _turn = turn();
-    let folder = Folder::new("readers");
+    let folder = folder("readers");
     let workload = waiting(python);
     let pid = workload.pid().to_string();
     let path = folder.path("core");
@@ -431,7 +414,7 @@ fn others_show_it_as_the_living(python: &Interpreter, venv: &Path) {
 fn heads_and_notes_that_lie_are_survived() {
     let Some(python) = python() else { return };
     let _turn = turn();
-    let folder = Folder::new("lies");
+    let folder = folder("lies");
     let workload = waiting(python);
     let path = folder.path("core");
     assert!(run(&["core", &workload.pid().to_string(), "-o", &path]).status.success());

@@ -8,29 +8,12 @@ use memwhy::Options;
 use memwhy::model::{Addr, Bytes, Case};
 use memwhy_reason::analyses::RetainedSizes;
 use memwhy_reason::{Ask, Meant, Paths, Wanted, meant, ways};
-use memwhy_testkit::{Turn, Workload, require, script};
+use memwhy_testkit::{ORDINARY, Turn, Workload, require, script};
 use serde_json::Value;
 use std::path::Path;
 
 /// What an object adds to its buffer: itself, its container's share, its key.
 const BESIDE: u64 = 600;
-
-/// Every interpreter.
-const PYTHONS: [&str; 13] = [
-    "2.7",
-    "3.6",
-    "3.7",
-    "3.8",
-    "3.9",
-    "3.10",
-    "3.11",
-    "3.12",
-    "3.13",
-    "debian-3.11",
-    "debian-3.13",
-    "debian-3.14",
-    "debian-3.15",
-];
 
 fn capture(workload: &Workload) -> Case {
     memwhy::capture(workload.pid(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
@@ -84,7 +67,7 @@ fn retained_sizes_are_exact(
 #[test]
 fn what_holds_an_object_is_written_as_the_program_would() {
     let mut faults = Vec::new();
-    for python in require(&PYTHONS) {
+    for python in require(&ORDINARY) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let workload = Workload::start(&python.path, &script("retainers.py"), &[]);
         let case = capture(&workload);

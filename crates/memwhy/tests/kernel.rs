@@ -7,33 +7,16 @@ use binary::{json, memwhy, run};
 use memwhy::model::{Case, Owner, ProblemKind, Untold};
 use memwhy::{CoreFiles, Options};
 use memwhy_testkit::dumped::{ORDINARY_FILTER, dump, kernel_writes_cores, start_doomed};
-use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
+use memwhy_testkit::{Folder, Interpreter, Turn, Workload, require, script};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A folder that is gone when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernel-{name}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder for tests");
-        Self(path.canonicalize().expect("just made"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A folder of this file's tests.
+fn folder(name: &str) -> Folder {
+    Folder::new(env!("CARGO_TARGET_TMPDIR"), &format!("kernel-{name}"))
 }
 
 fn turn() -> Turn {
@@ -93,7 +76,7 @@ fn text(arguments: &[&str]) -> String {
 fn a_filtered_core_tells_what_it_holds_and_what_is_missing() {
     for python in where_cores_are_written(&["3.12"]) {
         let _turn = turn();
-        let folder = Folder::new("filters");
+        let folder = folder("filters");
         // Own memory alone; with first pages of ELF files; with shared memory; with pages of files.
         for filter in [0x01, 0x13, ORDINARY_FILTER, 0x37, 0x7f] {
             let workload = start_doomed(&python.path, &script("ring.py"), filter, &folder.0);
@@ -130,7 +113,7 @@ fn a_filtered_core_tells_what_it_holds_and_what_is_missing() {
 fn without_its_files_a_core_is_told_from_what_memory_has_of_them() {
     for python in where_cores_are_written(&["debian-3.11"]) {
         let _turn = turn();
-        let folder = Folder::new("fileless");
+        let folder = folder("fileless");
         for (filter, all) in [(0x37, true), (ORDINARY_FILTER, false)] {
             let copy = folder.0.join("python-that-goes");
             let made = Command::new("cp").arg(&python.path).arg(&copy).status();
@@ -208,7 +191,7 @@ fn lies_of_images_are_survived(path: &Path) {
 fn separate_debug_files_are_found_below_lib_root() {
     for python in require(&["3.12.1"]) {
         let _turn = turn();
-        let folder = Folder::new("debug");
+        let folder = folder("debug");
         let workload = Workload::start(&python.path, &script("ring.py"), &[]);
         let path = folder.path("core");
         assert!(run(&["core", &workload.pid().to_string(), "-o", &path]).status.success());
@@ -265,7 +248,7 @@ fn child_of(parent: u32) -> u32 {
 fn a_core_of_another_root_is_told_with_lib_root_however_it_was_written() {
     for python in where_cores_are_written(&["debian-3.13"]) {
         let _turn = turn();
-        let folder = Folder::new("root");
+        let folder = folder("root");
         let root = python.path.parent().and_then(Path::parent).map(|folder| folder.join("root"));
         let root = root.and_then(|root| root.canonicalize().ok()).expect("the interpreter's root");
         let work = script("").canonicalize().expect("workloads");
@@ -322,7 +305,7 @@ fn a_core_of_another_root_is_told_with_lib_root_however_it_was_written() {
 fn a_core_that_is_cut_while_it_is_read_ends_nobody_and_is_told() {
     for python in where_cores_are_written(&["3.12"]) {
         let _turn = turn();
-        let folder = Folder::new("shrinks");
+        let folder = folder("shrinks");
         let workload = start_doomed(&python.path, &script("ring.py"), ORDINARY_FILTER, &folder.0);
         let pid = workload.pid();
         let path = dump(workload, pid, &folder.0);
@@ -365,7 +348,7 @@ fn peak(arguments: &[&str]) -> (f64, Value) {
 fn a_core_larger_than_memory_takes_no_more_memory_to_read() {
     for python in where_cores_are_written(&["3.12"]) {
         let _turn = turn();
-        let folder = Folder::new("large");
+        let folder = folder("large");
         let workload = start_doomed(&python.path, &script("ring.py"), ORDINARY_FILTER, &folder.0);
         let pid = workload.pid();
         let path = dump(workload, pid, &folder.0);
@@ -424,7 +407,7 @@ const READING: [&[&str]; 16] = [
 fn every_command_reads_a_core_and_says_nothing_that_it_does_not_know() {
     for python in where_cores_are_written(&["3.12"]) {
         let _turn = turn();
-        let folder = Folder::new("commands");
+        let folder = folder("commands");
         let workload = start_doomed(&python.path, &script("ring.py"), ORDINARY_FILTER, &folder.0);
         let pid = workload.pid();
         let core = folder.path("kept");

@@ -4,32 +4,14 @@
 mod binary;
 
 use binary::{json, memwhy, run};
-use memwhy_testkit::{Turn, Workload, require, script};
+use memwhy_testkit::{Folder, Turn, Workload, require, script};
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-/// A folder that is gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // Left there by a run that was killed.
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).expect("it is still there");
-    }
+/// A folder of this file's tests.
+fn folder(name: &str) -> Folder {
+    Folder::new(env!("CARGO_TARGET_TMPDIR"), name)
 }
 
 /// What is said of the heap: not of the target, of which a core knows less.
@@ -57,7 +39,7 @@ fn without_previews(value: &mut Value) {
 fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
     let Some(python) = require(&["3.11.7"]).first().copied() else { return };
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let folder = Folder::new("objects");
+    let folder = folder("objects");
     let mut workload = Workload::start(&python.path, &script("growing.py"), &[]);
     let pid = workload.pid().to_string();
     workload.command("grow");
@@ -122,7 +104,7 @@ fn objects_are_the_same_in_a_process_its_snapshot_and_its_core() {
 fn a_full_disk_leaves_no_half_snapshot() {
     let Some(python) = require(&["3.11.7"]).first().copied() else { return };
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let folder = Folder::new("full");
+    let folder = folder("full");
     let workload = Workload::start(&python.path, &script("growing.py"), &[]);
     let (pid, path) = (workload.pid().to_string(), folder.path("half.memwhy"));
     // A limit on the size of files refuses as a full disk does.

@@ -8,28 +8,15 @@ use memwhy::model::{Addr, Case, Flags, Owner, Untold};
 use memwhy::{CoreFiles, Options, Values};
 use memwhy_target::core_file::write::Existing;
 use memwhy_testkit::dumped::{ORDINARY_FILTER, dump, kernel_writes_cores, start_doomed};
-use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, interpreters, require, script};
+use memwhy_testkit::{BUILDS, Folder, Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Where the files of one version go; it is gone when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(label: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("parity-{label}"));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a folder for tests");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A folder of this file's tests.
+fn folder(name: &str) -> Folder {
+    Folder::new(env!("CARGO_TARGET_TMPDIR"), &format!("parity-{name}"))
 }
 
 /// One object: where, how large, of which type, what is known of it, and what it refers to.
@@ -197,7 +184,7 @@ fn gcore(pid: u32, folder: &Path) -> Option<(PathBuf, bool)> {
 
 fn check(python: &Interpreter) {
     let label = python.label.as_str();
-    let folder = Folder::new(label);
+    let folder = folder(label);
     let kernel = kernel_writes_cores();
     let workload = match &kernel {
         Ok(()) => start_doomed(&python.path, &script("zoo.py"), ORDINARY_FILTER, &folder.0),

@@ -6,9 +6,9 @@ use binary::{json, memwhy as binary, run};
 use memwhy::model::{Case, PREVIEW_BUDGETS, TargetKind};
 use memwhy::{Options, Values};
 use memwhy_report::{Style, text};
-use memwhy_testkit::{Turn, Workload, interpreters, require, script};
+use memwhy_testkit::{Folder, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Commands that read a target and need nothing else.
 const READING: [&[&str]; 10] = [
@@ -42,27 +42,9 @@ fn commands() -> Vec<String> {
     lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
 }
 
-/// A folder that is gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // Left there by a run that was killed.
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).expect("it is still there");
-    }
+/// A folder of this file's tests.
+fn folder(name: &str) -> Folder {
+    Folder::new(env!("CARGO_TARGET_TMPDIR"), name)
 }
 
 fn turn() -> Turn {
@@ -109,7 +91,7 @@ fn every_command_is_known_to_read_or_not() {
 fn a_snapshot_answers_every_command_as_the_process_does() {
     let Some(python) = require(&["3.11.7"]).first().copied() else { return };
     let _turn = turn();
-    let folder = Folder::new("parity");
+    let folder = folder("parity");
     let workload = Workload::start(&python.path, &script("pymalloc_fragments.py"), &[]);
     let (pid, path) = (workload.pid().to_string(), folder.path("a.memwhy"));
     json(&["snap", &pid, "-o", &path, "--json", "--values"]);
@@ -204,7 +186,7 @@ fn said(case: &Case) -> String {
 
 #[test]
 fn on_every_interpreter_what_was_kept_is_what_was_seen() {
-    let folder = Folder::new("kept");
+    let folder = folder("kept");
     for python in require(&["2.7.18", "3.6.15", "3.8.18", "3.12.1", "3.13.0"]) {
         let _turn = turn();
         let workload = Workload::start(&python.path, &script("pymalloc_fragments.py"), &[]);
@@ -241,7 +223,7 @@ fn a_difference_says_whether_a_cure_kept_its_promise() {
     let python = interpreters().iter().find(|one| one.answers_to("3.11")).or_else(found);
     let Some(python) = python else { return };
     let _turn = turn();
-    let folder = Folder::new("promise");
+    let folder = folder("promise");
     let mut workload = Workload::start(&python.path, &script("thread_arenas.py"), &[]);
     let (pid, path) = (workload.pid().to_string(), folder.path("before.memwhy"));
     json(&["snap", &pid, "-o", &path, "--json"]);

@@ -5,28 +5,16 @@
 mod binary;
 
 use binary::json;
-use memwhy::model::{Case, Owner};
+use memwhy::model::{Case, Owner, StandIn};
 use memwhy::{Options, Verdict};
 use memwhy_report::Style;
+use memwhy_testkit::tools::library;
 use memwhy_testkit::{Turn, Workload, require, script};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Asking, and answering, takes some objects.
 const GRAIN: u64 = 256 << 10;
-
-/// The library, where this machine has it.
-fn library(name: &str) -> Option<PathBuf> {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
-    let found =
-        folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists());
-    if found.is_none() {
-        let in_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!in_ci, "{name} is not here: scripts/setup installs it");
-        eprintln!("SKIPPED: {name} is not here: scripts/setup installs it");
-    }
-    found
-}
 
 fn look(workload: &Workload, label: &str) -> (Case, Verdict) {
     let case = memwhy::capture(workload.pid(), &Options::default())
@@ -46,21 +34,26 @@ fn near(ours: u64, theirs: &Value, what: &str, label: &str) {
     assert!(ours.abs_diff(theirs) <= GRAIN, "{label}: {what}: {ours} B, and it counts {theirs} B");
 }
 
+/// What was walked, and what the allocator says of itself: walked to the end, and as much in use.
+fn counted<'a>(case: &'a Case, workload: &mut Workload, label: &str) -> (&'a StandIn, Value) {
+    let facts = case.stand_in.as_ref().unwrap_or_else(|| panic!("{label}: no stand-in"));
+    assert!(facts.walked && facts.off.0 == 0, "{label}: {facts:?} {:?}", case.problems);
+    let says = workload.command("hold stats");
+    workload.command("resume");
+    near(facts.used.0, &says["used"], "in use", label);
+    (facts, says)
+}
+
 #[test]
 fn tcmalloc_is_walked_as_it_counts_itself_and_its_cure_returns_what_was_predicted() {
     let Some(preload) = library("libtcmalloc_minimal.so.4") else { return };
-    let preload = preload.display().to_string();
     for python in require(&["3.9.18", "3.11.7"]) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = format!("tcmalloc under {}", python.label);
         let path = script("stand_in.py");
         let mut workload = Workload::start(&python.path, &path, &[("LD_PRELOAD", &preload)]);
         let (case, verdict) = look(&workload, &label);
-        let facts = case.stand_in.as_ref().unwrap_or_else(|| panic!("{label}: no stand-in"));
-        assert!(facts.walked && facts.off.0 == 0, "{label}: {facts:?} {:?}", case.problems);
-        let says = workload.command("hold stats");
-        workload.command("resume");
-        near(facts.used.0, &says["used"], "in use", &label);
+        let (facts, says) = counted(&case, &mut workload, &label);
         near(facts.reserved.0, &says["reserved"], "reserved", &label);
         near(facts.free_pages.0, &says["free_pages"], "free pages", &label);
         near(facts.returned.0, &says["returned"], "given back", &label);
@@ -86,18 +79,13 @@ fn tcmalloc_is_walked_as_it_counts_itself_and_its_cure_returns_what_was_predicte
 #[test]
 fn mimalloc_is_walked_as_it_counts_itself() {
     let Some(preload) = library("libmimalloc.so.2") else { return };
-    let preload = preload.display().to_string();
     for python in require(&["3.11.7"]) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = format!("mimalloc under {}", python.label);
         let environment = [("LD_PRELOAD", &preload[..])];
         let mut workload = Workload::start(&python.path, &script("stand_in.py"), &environment);
         let (case, verdict) = look(&workload, &label);
-        let facts = case.stand_in.as_ref().unwrap_or_else(|| panic!("{label}: no stand-in"));
-        assert!(facts.walked && facts.off.0 == 0, "{label}: {facts:?} {:?}", case.problems);
-        let says = workload.command("hold stats");
-        workload.command("resume");
-        near(facts.used.0, &says["used"], "in use", &label);
+        counted(&case, &mut workload, &label);
         assert_eq!(verdict.cause, Some("allocator-retention"), "{label}");
         let remedy = &verdict.finding().expect("it holds").remedies[0];
         assert!(remedy.action.contains("MIMALLOC_"), "{label}");
@@ -110,7 +98,6 @@ fn mimalloc_is_walked_as_it_counts_itself() {
 #[test]
 fn jemalloc_is_named_with_its_bytes_and_with_what_to_do() {
     let Some(preload) = library("libjemalloc.so.2") else { return };
-    let preload = preload.display().to_string();
     for python in require(&["3.11.7"]) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let environment = [("LD_PRELOAD", &preload[..])];

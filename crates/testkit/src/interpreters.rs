@@ -52,6 +52,37 @@ pub const BUILDS: [&str; 23] = [
     "debian-3.15d",
 ];
 
+/// Of [`BUILDS`] the ordinary ones, by series.
+pub const ORDINARY: [&str; 13] = [
+    "2.7",
+    "3.6",
+    "3.7",
+    "3.8",
+    "3.9",
+    "3.10",
+    "3.11",
+    "3.12",
+    "3.13",
+    "debian-3.11",
+    "debian-3.13",
+    "debian-3.14",
+    "debian-3.15",
+];
+
+/// Of [`BUILDS`] those that are laid out otherwise: without GIL, with `Py_DEBUG`, old ones of Debian.
+pub const OTHERS: [&str; 10] = [
+    "3.13t",
+    "3.14t",
+    "debian-2.7",
+    "debian-3.9",
+    "debian-2.7d",
+    "debian-3.9d",
+    "debian-3.11d",
+    "debian-3.13d",
+    "debian-3.14d",
+    "debian-3.15d",
+];
+
 /// An interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {

@@ -3,6 +3,8 @@
 //! * [`interpreters()`], [`require`]: every CPython of this machine;
 //! * [`Workload`]: a Python program that went wrong on purpose, running and waiting;
 //! * [`dumped`]: a core of one, written by the kernel;
+//! * [`Folder`]: a place for files, which goes with its test;
+//! * [`tools`]: programs and libraries, told where they are missing;
 //! * [`Turn`]: the right to run something heavy, so that few do at once;
 //! * [`Truth`]: what objects such a program has by its own account;
 //! * [`Mem`], [`Flaky`]: memory without a process, and memory that fails now and then.
@@ -11,13 +13,18 @@
 #![forbid(unsafe_code)]
 
 pub mod dumped;
+pub mod folder;
 pub mod interpreters;
 pub mod mem;
+pub mod tools;
 pub mod truth;
 pub mod turns;
 pub mod workload;
 
-pub use interpreters::{BUILDS, Interpreter, PYTHONS_VARIABLE, interpreters, ordinary, require};
+pub use folder::Folder;
+pub use interpreters::{
+    BUILDS, Interpreter, ORDINARY, OTHERS, PYTHONS_VARIABLE, interpreters, ordinary, require,
+};
 pub use mem::{Flaky, Mem, Mishap};
 pub use truth::{Truth, TruthType};
 pub use turns::Turn;

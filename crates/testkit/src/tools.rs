@@ -1,0 +1,37 @@
+//! Is here what a test needs besides interpreters?
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// `found` as it is. What is missing fails in CI, and is skipped loudly elsewhere.
+///
+/// # Panics
+/// In CI, if nothing was found.
+pub fn present<T>(found: Option<T>, name: &str) -> Option<T> {
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "no {name} here: scripts/setup installs it");
+        eprintln!("SKIPPED: no {name} here: scripts/setup installs it");
+    }
+    found
+}
+
+/// Where a program is.
+#[must_use]
+pub fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists())
+}
+
+/// The path of a shared library, by the name that the loader knows it by; as [`present`].
+///
+/// # Panics
+/// As [`present`].
+#[must_use]
+pub fn library(name: &str) -> Option<String> {
+    let known = Command::new("/sbin/ldconfig").arg("-p").output().ok();
+    let known = known.map(|known| String::from_utf8_lossy(&known.stdout).into_owned());
+    let known = known.unwrap_or_default();
+    let paths = known.lines().filter_map(|line| line.split_once(" => ")).map(|(_, path)| path);
+    let found = paths.filter(|path| path.contains(name)).min_by_key(|path| path.len());
+    present(found.map(str::to_owned), name)
+}
