@@ -5,7 +5,7 @@
 //! and its pointers; a pointer to an object is a reference, one to the start of another block
 //! makes that block a buffer of the object.
 
-use crate::alive::{alive, are_addresses, items_fit, may_be_static};
+use crate::alive::{alive, are_addresses, items_fit};
 use crate::alloc::debug;
 use crate::alloc::numbers;
 use crate::alloc::pymalloc::{Pool, Pymalloc, read_pool};
@@ -96,6 +96,7 @@ pub fn walk(
         heap: HeapBuilder::default(),
         in_chunks: Vec::new(),
         statics: Vec::new(),
+        data: &places.data,
         debug: false,
         number_blocks: numbers::Blocks::default(),
     };
@@ -151,14 +152,16 @@ impl Heap {
 }
 
 /// The first pass.
-struct Finder<'m> {
-    memory: &'m View,
-    layouts: &'m Layouts,
-    types: Types<'m>,
-    heap: HeapBuilder,
+pub(crate) struct Finder<'m> {
+    pub(crate) memory: &'m View,
+    pub(crate) layouts: &'m Layouts,
+    pub(crate) types: Types<'m>,
+    pub(crate) heap: HeapBuilder,
     /// Chunks with an object in them: memory of the chunk, address of the object.
     in_chunks: Vec<(Addr, Addr)>,
-    statics: Vec<AddrRange>,
+    pub(crate) statics: Vec<AddrRange>,
+    /// Variables of images.
+    pub(crate) data: &'m [AddrRange],
     /// Whether blocks carry what `PYTHONMALLOC=debug` puts before them.
     debug: bool,
     number_blocks: numbers::Blocks,
@@ -354,7 +357,7 @@ impl Finder<'_> {
     }
 
     /// Whether what should be a count of references, if it is `lowest` or more, is an address.
-    fn begins_with_address(&self, object: &[u8], lowest: u64) -> bool {
+    pub(crate) fn begins_with_address(&self, object: &[u8], lowest: u64) -> bool {
         // Without GIL every object begins with the address of the thread that owns it.
         let Some(word) = self.layouts.object.refcount.word(object) else { return false };
         word >= lowest && self.memory.maps().find(Addr(word)).is_some()
@@ -376,94 +379,6 @@ impl Finder<'_> {
             Some(refs) => refs.from(bytes).is_some_and(|refs| refs != -2),
             None => head.next.from(bytes).is_some_and(|next| next != 0),
         }
-    }
-
-    /// Meets the types that images define, so that their static instances are recognised.
-    fn static_types(&mut self, data: &[AddrRange]) {
-        let root = self.types.root();
-        for range in data {
-            let Ok(words) = self.memory.words(range.start, range.len() / 8, 8 << 20) else {
-                continue;
-            };
-            let offset = self.layouts.object.ob_type.offset;
-            for (word, at) in words.iter().zip((0u64..).step_by(8)) {
-                if *word == root.0 {
-                    let _ = self.types.at(range.start.at(at).before(offset));
-                }
-            }
-        }
-    }
-
-    /// Searches a range for objects, word by word: a known type marks one.
-    fn words(&mut self, range: AddrRange, flags: Flags) {
-        /// Bytes read at once.
-        const PIECE: u64 = 1 << 20;
-        let mut free_from = range.start;
-        let mut at = range.start;
-        while at < range.end {
-            let piece = AddrRange::new(at, Addr(at.at(PIECE).0.min(range.end.0)));
-            at = piece.end;
-            let Ok(words) = self.memory.words(piece.start, piece.len() / 8, MAX_READ / 8) else {
-                self.heap.incomplete();
-                continue;
-            };
-            for (word, offset) in words.iter().zip((0u64..).step_by(8)) {
-                if let Some(end) = self.word(*word, piece.start.at(offset), range, free_from, flags)
-                {
-                    free_from = end;
-                }
-            }
-        }
-    }
-
-    /// Takes the object whose type is the `word` at `at`, if there is one that begins at or after
-    /// `free_from` and ends in `range`; returns where its fields end.
-    fn word(
-        &mut self,
-        word: u64,
-        at: Addr,
-        range: AddrRange,
-        free_from: Addr,
-        flags: Flags,
-    ) -> Option<Addr> {
-        let id = self.types.met(Addr(word))?;
-        let info = self.types.info(id)?;
-        let object = at.0.checked_sub(self.layouts.object.ob_type.offset).map(Addr)?;
-        let extent = AddrRange::sized(object, info.least);
-        // Objects do not lie in each other; the words of one that was found are its own.
-        let fits = object >= free_from && range.covers(extent);
-        if !fits {
-            return None;
-        }
-        let head = self.memory.array::<32>(object).ok()?;
-        // Tables of pointers, of linkers and of compilers, are full of an address followed by that
-        // of a type; where addresses are small they look like counts.
-        if self.begins_with_address(&head, 0) {
-            return None;
-        }
-        let alive = alive(&self.layouts.object.refcount, &head)?;
-        if flags.has(Flags::STATIC) && !may_be_static(self.layouts, info, alive) {
-            return None;
-        }
-        // What C code defines lies in its image as a whole, text and all.
-        let view = Object {
-            memory: self.memory,
-            layouts: self.layouts,
-            ty: info,
-            addr: object,
-            head: &head,
-        };
-        let size = info.kind.shallow(&view).ok()?;
-        // Types state (in 2.7) what one made at run time would take.
-        let size = if info.has(TypeFlags::TYPE_SUBCLASS) { info.least } else { size };
-        if flags.has(Flags::STATIC) && size > range.end.0 - object.0 {
-            return None;
-        }
-        self.heap.push(object, id, 0, alive.and(flags));
-        if flags.has(Flags::STATIC) {
-            self.statics.push(extent);
-        }
-        Some(extent.end.align_down(8))
     }
 }
 

@@ -39,6 +39,7 @@ mod labels;
 pub mod layout;
 pub mod lines;
 mod locks;
+mod loose;
 pub mod merge;
 pub mod object;
 pub mod places;
