@@ -367,7 +367,7 @@ fn gdb_shows_the_threads_and_stacks_of_our_core_as_it_shows_the_living() {
 
 #[test]
 fn py_spy_and_pystack_show_our_core_as_they_show_the_living() {
-    let made = Command::new("sh").arg(script("../scripts/core-readers-venv")).output();
+    let made = Command::new("sh").arg(script("../scripts/stacks-venv")).output();
     let Some(made) = made.ok().filter(|made| made.status.success()) else {
         return skip("py-spy and pystack are not there");
     };

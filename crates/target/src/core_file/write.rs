@@ -117,6 +117,7 @@ pub fn write(
     let draft = Draft::begin(path)?;
     let mut registers = Vec::new();
     let look = |freeze: &Freeze| {
+        registers.clear();
         registers.extend(freeze.stopped().map(registers_of));
         registers.extend(freeze.asleep().filter_map(|tid| told_of(freeze, tid)));
     };

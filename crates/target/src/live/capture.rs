@@ -30,6 +30,12 @@ pub const LOOK: Duration = Duration::from_millis(50);
 /// Seconds of the stop, for each GiB copied, after which the copier no longer packs.
 const PACKING: f64 = 0.4;
 
+/// Threads that were left asleep may wake up while the copy is made, and it is made again: so often
+/// at most, and only while the stops together last no longer than this. Beyond that the copy is
+/// kept, and says who ran.
+const MOST_COPIES: usize = 4;
+const AGAIN_MS: f64 = 200.0;
+
 /// Names what need not be copied, checked while the target stands still.
 pub trait Skip {
     /// Ranges whose content nobody will ask for.
@@ -65,15 +71,39 @@ pub fn capture(
     capture_with(process, pause, patience, threads, skip, |_| {})
 }
 
-/// The same; `look` sees the threads while they stand still.
+/// The same; `look` sees the threads while they stand still, once for each copy that is made: the
+/// last one is kept.
 pub(crate) fn capture_with(
+    process: &Process,
+    pause: Pause,
+    patience: Duration,
+    threads: Vec<Thread>,
+    skip: &dyn Skip,
+    mut look: impl FnMut(&Freeze),
+) -> Result<Capture, OpenError> {
+    let (mut round, mut stood_ms) = (0, 0.0);
+    loop {
+        round += 1;
+        let (taken, woken) = copy(process, pause, patience, threads.clone(), skip, &mut look)?;
+        stood_ms += taken.moment.pause_ms;
+        if woken.is_empty() || round == MOST_COPIES || stood_ms > AGAIN_MS {
+            let moment = Moment { pause_ms: stood_ms, ..taken.moment };
+            let mut problems = taken.problems;
+            problems.absorb(woken);
+            return Ok(Capture { moment, problems, ..taken });
+        }
+    }
+}
+
+/// One copy, and which threads woke up while it was made.
+fn copy(
     process: &Process,
     pause: Pause,
     patience: Duration,
     mut threads: Vec<Thread>,
     skip: &dyn Skip,
-    mut look: impl FnMut(&Freeze),
-) -> Result<Capture, OpenError> {
+    look: &mut dyn FnMut(&Freeze),
+) -> Result<(Capture, Problems), OpenError> {
     let failed = |error: io::Error| refuse(process, &error);
     let mut problems = Problems::default();
     let mut timings = Vec::new();
@@ -139,7 +169,6 @@ pub(crate) fn capture_with(
     let Some((copy, missing)) = copy else {
         return Err(OpenError::TooSlow { pid: process.pid, patience });
     };
-    problems.absorb(woken);
     timings.push(clock.lap("pack"));
     if !process.alive() {
         return Err(OpenError::Gone { pid: process.pid });
@@ -151,7 +180,7 @@ pub(crate) fn capture_with(
     let (maps, pages) = (live.maps().clone(), live.pages().clone());
     let view = View::of_copy(process.clone(), maps, pages, copy);
     let moment = Moment { pause, pause_ms, copied: Bytes(plan.len), torn_reads: 0 };
-    Ok(Capture { view, threads, moment, problems, timings })
+    Ok((Capture { view, threads, moment, problems, timings }, woken))
 }
 
 /// Looks at the registers of all threads; without a stop as far as the kernel tells them. Threads
