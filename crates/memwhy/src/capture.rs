@@ -76,7 +76,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let look = clock.lap("look around");
     let (pause, patience) = (options.pause, options.max_pause);
     let skip = skip.unwrap_or_default();
-    let mut taken = memwhy_target::capture(&process, pause, patience, threads, &skip)?;
+    let mut taken = memwhy_target::capture(&process, pause, patience, &threads, &skip)?;
     taken.timings.insert(0, look);
     for thread in &mut taken.threads {
         if let Some(Sleep::File { descriptor }) = thread.registers.and_then(|r| locks::sleep(&r)) {

@@ -103,7 +103,7 @@ struct Seen {
 fn look(workload: &Workload) -> Seen {
     let process = Process::open(workload.pid()).expect("a process");
     let (patience, skip) = (Duration::from_secs(60), FreeChunks::default());
-    let taken = memwhy_target::capture(&process, Pause::Stop, patience, Vec::new(), &skip);
+    let taken = memwhy_target::capture(&process, Pause::Stop, patience, &[], &skip);
     let view = taken.unwrap_or_else(|error| panic!("{error}")).view;
     let mut problems = Problems::default();
     let images = Images::of(&view);
@@ -208,7 +208,7 @@ fn a_release_that_nobody_has_seen_is_read_with_doubts_or_refused() {
             workload.command(&format!("hold truth {}", path.display()));
             let process = Process::open(workload.pid()).expect("a process");
             let (patience, skip) = (Duration::from_secs(60), FreeChunks::default());
-            let taken = memwhy_target::capture(&process, Pause::Stop, patience, Vec::new(), &skip);
+            let taken = memwhy_target::capture(&process, Pause::Stop, patience, &[], &skip);
             let view = taken.unwrap_or_else(|error| panic!("{error}")).view;
             workload.command("resume");
             let truth = Truth::read(&path).unwrap_or_else(|what| panic!("{what}"));

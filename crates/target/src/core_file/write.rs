@@ -122,7 +122,7 @@ pub fn write(
         registers.extend(freeze.asleep().filter_map(|tid| told_of(freeze, tid)));
     };
     let threads = process.threads(Duration::ZERO);
-    let taken = capture_with(process, Pause::Stop, patience, threads, &Everything, look)
+    let taken = capture_with(process, Pause::Stop, patience, &threads, &Everything, look)
         .map_err(WriteError::Open)?;
     let about = About { moment: taken.moment, ..about.clone() };
     let notes = notes(process, about, &taken, &registers)?;

@@ -65,7 +65,7 @@ pub fn capture(
     process: &Process,
     pause: Pause,
     patience: Duration,
-    threads: Vec<Thread>,
+    threads: &[Thread],
     skip: &dyn Skip,
 ) -> Result<Capture, OpenError> {
     capture_with(process, pause, patience, threads, skip, |_| {})
@@ -77,14 +77,14 @@ pub(crate) fn capture_with(
     process: &Process,
     pause: Pause,
     patience: Duration,
-    threads: Vec<Thread>,
+    threads: &[Thread],
     skip: &dyn Skip,
     mut look: impl FnMut(&Freeze),
 ) -> Result<Capture, OpenError> {
     let (mut round, mut stood_ms) = (0, 0.0);
     loop {
         round += 1;
-        let (taken, woken) = copy(process, pause, patience, threads.clone(), skip, &mut look)?;
+        let (taken, woken) = copy(process, pause, patience, threads.to_vec(), skip, &mut look)?;
         stood_ms += taken.moment.pause_ms;
         if woken.is_empty() || round == MOST_COPIES || stood_ms > AGAIN_MS {
             let moment = Moment { pause_ms: stood_ms, ..taken.moment };
