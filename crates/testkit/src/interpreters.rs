@@ -14,7 +14,8 @@ const ASKED: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3] + \
                      ('d' if hasattr(sys, 'gettotalrefcount') else ''))";
 
 /// Where `scripts/debian-pythons` puts what is to be run, below `.cache`.
-const DEBIAN_FOLDERS: [&str; 3] = ["debian", "debian-bullseye", "debian-debug"];
+const DEBIAN_FOLDERS: [&str; 5] =
+    ["debian", "debian-bullseye", "debian-3.13.18", "debian-3.14.4", "debian-debug"];
 
 /// Where `scripts/free-threaded-pythons` does.
 const FREE_THREADED_FOLDER: &str = "free-threaded";
@@ -26,7 +27,7 @@ const DEBIAN: &str = "debian-";
 pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
 
 /// The builds that have to be under test: rows of the README's support table.
-pub const BUILDS: [&str; 23] = [
+pub const BUILDS: [&str; 25] = [
     "2.7.18",
     "3.6.15",
     "3.7.16",
@@ -42,7 +43,9 @@ pub const BUILDS: [&str; 23] = [
     "debian-3.9",
     "debian-3.11",
     "debian-3.13",
+    "debian-3.13.18",
     "debian-3.14",
+    "debian-3.14.4",
     "debian-3.15",
     "debian-2.7d",
     "debian-3.9d",
@@ -69,12 +72,15 @@ pub const ORDINARY: [&str; 13] = [
     "debian-3.15",
 ];
 
-/// Of [`BUILDS`] those that are laid out otherwise: without GIL, with `Py_DEBUG`, old ones of Debian.
-pub const OTHERS: [&str; 10] = [
+/// Of [`BUILDS`] those that are laid out otherwise: without GIL, with `Py_DEBUG`, old ones of Debian,
+/// with an incremental collector.
+pub const OTHERS: [&str; 12] = [
     "3.13t",
     "3.14t",
     "debian-2.7",
     "debian-3.9",
+    "debian-3.13.18",
+    "debian-3.14.4",
     "debian-2.7d",
     "debian-3.9d",
     "debian-3.11d",
@@ -96,11 +102,12 @@ pub struct Interpreter {
 }
 
 /// The interpreters of [`interpreters`] that every part of memwhy is tested with: not those of
-/// Debian's 2.7 and 3.9, not the builds with `Py_DEBUG` or without GIL, which the oracle, the demo and
-/// `tests/builds.rs` are for.
+/// Debian's 2.7 and 3.9, not single releases, not the builds with `Py_DEBUG` or without GIL, which
+/// the oracle, the demo and `tests/builds.rs` are for.
 pub fn ordinary() -> impl Iterator<Item = &'static Interpreter> {
     interpreters().iter().filter(|one| {
         !one.label.ends_with(['d', 't'])
+            && !one.is_single()
             && !["debian-2.", "debian-3.9."].iter().any(|old| one.label.starts_with(old))
     })
 }
@@ -129,10 +136,19 @@ impl Interpreter {
         self.label == other.label && real(self) == real(other)
     }
 
+    /// Whether it is there for its own sake: the folder of it has its label.
+    fn is_single(&self) -> bool {
+        DEBIAN_FOLDERS.contains(&self.label.as_str())
+    }
+
     /// Whether a test that asks for `wanted` means this one: its label, or the part of it that
-    /// ends before a dot, with the letters of its build (`3.11`, `3.13t`).
+    /// ends before a dot, with the letters of its build (`3.11`, `3.13t`). A single release is not
+    /// meant by its series.
     #[must_use]
     pub fn answers_to(&self, wanted: &str) -> bool {
+        if self.is_single() {
+            return self.label == wanted;
+        }
         let (number, build) = split_build(&self.label);
         let (wanted, wanted_build) = split_build(wanted);
         let rest = number.strip_prefix(wanted);
@@ -179,7 +195,6 @@ pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
     let mut from: Vec<_> = interpreters().iter().collect();
     let is_here = |label: &&str| from.iter().any(|one| one.answers_to(label));
     let missing: Vec<&str> = labels.iter().copied().filter(|label| !is_here(label)).collect();
-    let mut left_out = Vec::new();
     if strict && std::env::var_os(PYTHONS_VARIABLE).is_none() {
         if missing.iter().any(|label| label.starts_with(DEBIAN)) {
             static FETCHED: OnceLock<Vec<Interpreter>> = OnceLock::new();
@@ -188,23 +203,22 @@ pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
         if missing.iter().any(|label| split_build(label).1.contains('t')) {
             static BUILT: OnceLock<Vec<Interpreter>> = OnceLock::new();
             from.extend(BUILT.get_or_init(|| run("free-threaded-pythons")));
-            left_out = missing.into_iter().filter(|label| no_source(label)).collect();
         }
     }
+    let left_out: Vec<&str> = missing.into_iter().filter(|label| cannot_be_had(label)).collect();
     let labels: Vec<&str> =
         labels.iter().copied().filter(|label| !left_out.contains(label)).collect();
     for label in left_out {
-        eprintln!("SKIPPED: no interpreter {label} here: no source of it is to be had");
+        eprintln!("SKIPPED: no interpreter {label} here: nothing to make it of is to be had");
     }
     choose(&from, &labels, strict).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
-/// Whether `scripts/free-threaded-pythons` found no source to build `label` from: a mirror may lack
-/// it, and then nobody can test it.
-fn no_source(label: &str) -> bool {
-    cached(FREE_THREADED_FOLDER)
-        .parent()
-        .is_some_and(|bin| bin.join(format!("{label}.none")).exists())
+/// Whether the script that makes `label` run here found that nobody can have it: a mirror may lack
+/// what it is made of, and then nobody can test it.
+fn cannot_be_had(label: &str) -> bool {
+    let mut folders = DEBIAN_FOLDERS.iter().chain([&FREE_THREADED_FOLDER]);
+    folders.any(|folder| root().join(".cache").join(folder).join(format!("{label}.none")).exists())
 }
 
 /// The interpreters that a script of this checkout makes run here.
@@ -312,6 +326,8 @@ mod tests {
         assert!(made("3.13.5t").answers_to("3.13t") && made("3.13.5t").answers_to("3.13.5t"));
         assert!(!made("3.13.5t").answers_to("3.13") && !made("3.13.5").answers_to("3.13t"));
         assert!(made("debian-2.7.18d").answers_to("debian-2.7d"));
+        assert!(made("debian-3.14.4").answers_to("debian-3.14.4"));
+        assert!(!made("debian-3.14.4").answers_to("debian-3.14"));
     }
 
     #[test]

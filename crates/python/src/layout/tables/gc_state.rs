@@ -7,7 +7,7 @@
 //! | 3.14  | young and old; three generations again from 3.14.5 on, not without GIL |
 //!
 //! Debian's 3.13 has a patched layout, see [`GC_STATE_DEBIAN_3_13`].
-//! 3.14.0 to 3.14.4: computed from the 3.14.7 build without GIL, not seen.
+//! The row of 3.14.0 is that of 3.14.4, the earliest that was seen.
 //!
 //! Source: `Include/internal/pycore_mem.h`; `pycore_gc.h` from 3.9, `pycore_interp_structs.h` from 3.14.
 

@@ -7,6 +7,8 @@
 //! | 3.9   | the collector belongs to an interpreter |
 //! | 3.12  | so does the GIL |
 //!
+//! The row of 3.14.0 is that of 3.14.4, the earliest that was seen.
+//!
 //! Source: `Include/internal/pycore_runtime.h`; `pycore_runtime_structs.h` from 3.14.
 
 use crate::layout::{Field, Inline, Member, Ptr, Row, Shape, Spot, Table, at};
@@ -130,6 +132,17 @@ pub const RUNTIME_STATE: Table<RuntimeState> = Table(&[
     },
     Row {
         since: v3(14),
+        free_threaded: false,
+        layout: RuntimeState {
+            size: 316_592,
+            interpreters_head: at("interpreters.head", 808),
+            gc: None,
+            gil: None,
+            tstate_current: None,
+        },
+    },
+    Row {
+        since: v3p(14, 5),
         free_threaded: false,
         layout: RuntimeState {
             size: 316_616,
