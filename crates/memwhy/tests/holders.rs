@@ -36,7 +36,7 @@ const fn since(name: &'static str, minor: u32) -> Planted {
     Planted { name, from: (3, minor), until: (4, 0) }
 }
 
-const PLANTED: [Planted; 27] = [
+const PLANTED: [Planted; 29] = [
     planted("big_cache"),
     since("lru_method", 6),
     since("lru_unbounded", 6),
@@ -51,6 +51,8 @@ const PLANTED: [Planted; 27] = [
     since("never_awaited", 6),
     planted("stuck_queue"),
     planted("dead_threads"),
+    since("thread_locals", 6),
+    planted("foreign_threads"),
     planted("orm_session"),
     planted("dynamic_classes"),
     planted("interned_strings"),
@@ -82,21 +84,26 @@ impl Wrong {
     }
 }
 
+/// The workloads of one build, all of them or those of its turn.
 fn check(label: &str, whole: bool, offset: usize) {
+    let mut wrong = Wrong::default();
+    look_at_all(label, whole, offset, &mut wrong);
+    assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
+}
+
+fn look_at_all(label: &str, whole: bool, offset: usize, wrong: &mut Wrong) {
     for python in require(&[label]) {
         let all = whole || std::env::var_os(ALL).is_some();
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let version = (python.version.0, python.version.1);
-        let mut wrong = Wrong::default();
         for (at, planted) in PLANTED.iter().enumerate() {
             let runs = planted.from <= version
                 && version < planted.until
                 && !(python.label.ends_with('t') && WITH_GIL.contains(&planted.name));
             if runs && (all || at % EVERY == offset % EVERY) {
-                look(python, planted.name, &[], &mut wrong);
+                look(python, planted.name, &[], wrong);
             }
         }
-        assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
     }
 }
 
@@ -110,6 +117,7 @@ fn look(python: &Interpreter, name: &str, env: &[(&str, &str)], wrong: &mut Wron
     let expected = &workload.ready()["expected"];
     let told =
         format!("{label}\n{screen}{}", memwhy_report::text::garbage(&case, 5, Style::default()));
+    let before = wrong.0.len();
     wrong.expect(verdict.cause == expected["cause"].as_str(), || {
         format!("{label}: {:?} instead of {}\n{told}", verdict.cause, expected["cause"])
     });
@@ -122,6 +130,14 @@ fn look(python: &Interpreter, name: &str, env: &[(&str, &str)], wrong: &mut Wron
     if let Some(objects) = expected["objects"].as_u64() {
         counts_agree(&case, verdict.cause, objects, &told, wrong);
     }
+    let first = verdict.finding().and_then(|finding| finding.holders.first());
+    let place = first.and_then(|it| Some(format!("{}:{}", it.file.as_deref()?, it.line?)));
+    println!(
+        "{} {label}: {}, {}",
+        if wrong.0.len() == before { "named " } else { "WRONG " },
+        verdict.cause.unwrap_or("nothing"),
+        place.as_deref().and_then(|place| place.rsplit('/').next()).unwrap_or("no line"),
+    );
 }
 
 /// The rule that knows it, and the line of source.
@@ -243,8 +259,9 @@ fn culprits_are_named_on_all_others() {
         "debian-3.14",
         "debian-3.15",
     ];
+    let mut wrong = Wrong::default();
     for (offset, label) in others.into_iter().enumerate() {
-        check(label, false, offset);
+        look_at_all(label, false, offset, &mut wrong);
     }
     // The builds that share all but their layouts with one of these.
     if std::env::var_os(ALL).is_some() {
@@ -252,7 +269,8 @@ fn culprits_are_named_on_all_others() {
         let rest =
             BUILDS.iter().filter(|build| ![&whole[..], &others[..]].concat().contains(build));
         for label in rest {
-            check(label, true, 0);
+            look_at_all(label, true, 0, &mut wrong);
         }
     }
+    assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
 }

@@ -73,3 +73,31 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::RootKind;
+
+    /// A bound method of an object of so many KiB, registered.
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        let function = stage.function("close", 7, &[]);
+        let client = stage.object("app.Client", kib, &[]);
+        let method = stage.object("builtins.method", 0, &[function, client]);
+        stage.root(RootKind::Interpreter, "atexit callback 0, its function", method);
+        stage.known("atexit")
+    }
+
+    #[test]
+    fn what_waits_for_the_exit_is_named_with_its_function() {
+        let known = known(8 << 10).expect("much is kept");
+        assert!(known.sentence.contains("1 registration of close() (app.py:7)"), "{known:?}");
+    }
+
+    #[test]
+    fn a_small_object_may_wait_for_the_exit() {
+        assert_eq!(known(1 << 10), None);
+    }
+}

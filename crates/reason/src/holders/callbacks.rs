@@ -56,3 +56,39 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::ObjectId;
+
+    fn known(many: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        let code = stage.object("builtins.code", 0, &[]);
+        stage.place(code, "on_done", 9);
+        let captured = stage.objects(many, "builtins.bytearray", 64);
+        let callbacks: Vec<ObjectId> = captured
+            .into_iter()
+            .map(|captured| {
+                let cell = stage.object("builtins.cell", 0, &[captured]);
+                stage.object("builtins.function", 0, &[code, cell])
+            })
+            .collect();
+        let hooks = stage.object("builtins.list", 0, &callbacks);
+        stage.name("HOOKS", hooks);
+        stage.known("callbacks")
+    }
+
+    #[test]
+    fn callbacks_that_pile_up_are_named_with_their_code() {
+        let known = known(200).expect("they pile up");
+        assert_eq!((known.holder.file.as_deref(), known.holder.line), (Some("app.py"), Some(9)));
+        assert!(known.sentence.starts_with("sys.modules['app'].HOOKS keeps 200 callbacks"));
+    }
+
+    #[test]
+    fn a_handful_of_callbacks_is_none() {
+        assert_eq!(known(80), None);
+    }
+}

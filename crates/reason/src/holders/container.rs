@@ -35,7 +35,7 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
     ) {
         return None;
     }
-    let users = scene.name_of(container).map(|name| scene.users(name)).unwrap_or_default();
+    let users = scene.users_by_name(container);
     let place = users.iter().find(|place| !scene.is_library(place)).copied();
     let holder = scene.holder(container, place);
     let path = scene.path(container);
@@ -51,4 +51,40 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
         cure: format!("bound {path}, or let its entries go when they are done with"),
         holder,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::RootKind;
+
+    /// A dict of 100 values, held by the module, or by a call alone.
+    fn known(by_a_call: bool) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("remember", 12, &["STORE"]);
+        let values = stage.objects(100, "builtins.bytearray", 80);
+        let entries: Vec<_> = (0..).zip(values).collect();
+        let entries: Vec<_> =
+            entries.into_iter().map(|(n, value)| (stage.word(&format!("k{n}")), value)).collect();
+        let store = stage.dict(&entries);
+        if by_a_call {
+            stage.root(RootKind::Frame, "MainThread: remember() local 'store'", store);
+        } else {
+            stage.name("STORE", store);
+        }
+        stage.known("container")
+    }
+
+    #[test]
+    fn a_container_of_a_module_is_named_with_who_uses_it() {
+        let known = known(false).expect("it keeps all");
+        assert!(known.sentence.contains("STORE, a dict of 100 entries"), "{known:?}");
+        assert!(known.sentence.ends_with("remember() (app.py:12) uses it"), "{known:?}");
+    }
+
+    #[test]
+    fn what_a_call_works_on_ends_with_it() {
+        assert_eq!(known(true), None);
+    }
 }

@@ -64,3 +64,38 @@ fn known(
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::ObjectId;
+
+    fn known(many: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        let kept = stage.objects(many, "builtins.bytearray", 64);
+        let coroutines: Vec<ObjectId> = kept
+            .into_iter()
+            .map(|kept| {
+                let coroutine = stage.object("builtins.coroutine", 0, &[kept]);
+                stage.place(coroutine, "fetch", 21);
+                coroutine
+            })
+            .collect();
+        let jobs = stage.object("builtins.list", 0, &coroutines);
+        stage.name("JOBS", jobs);
+        stage.known("coroutines")
+    }
+
+    #[test]
+    fn coroutines_that_no_task_runs_are_named_with_their_line() {
+        let known = known(150).expect("many");
+        assert!(known.sentence.starts_with("150 coroutines that no task runs, of fetch()"));
+        assert_eq!(known.holder.line, Some(21));
+    }
+
+    #[test]
+    fn a_few_coroutines_are_work_that_goes_on() {
+        assert_eq!(known(90), None);
+    }
+}

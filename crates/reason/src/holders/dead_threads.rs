@@ -36,7 +36,7 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
     if !mostly || dead < MANY {
         return None;
     }
-    let users = scene.name_of(container).map(|name| scene.users(name)).unwrap_or_default();
+    let users = scene.users_by_name(container);
     let place = users.first().copied();
     let holder = scene.holder(container, place);
     let path = scene.path(container);
@@ -57,4 +57,35 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
 fn is_thread(scene: &Scene<'_>, id: ObjectId) -> bool {
     let kind = scene.kind(id);
     kind.starts_with("threading.") && kind.ends_with("Thread")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+
+    /// A table by thread, of 100 entries.
+    fn known(alive: u32) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("work", 5, &["CONTEXTS"]);
+        let values = stage.objects(100, "builtins.bytearray", 80);
+        let keys = stage.objects(100, "threading.Thread", 0);
+        let entries: Vec<_> = keys.into_iter().zip(values).collect();
+        let contexts = stage.dict(&entries);
+        stage.name("CONTEXTS", contexts);
+        stage.threads(alive);
+        stage.known("dead-threads")
+    }
+
+    #[test]
+    fn a_table_by_threads_that_are_gone_is_named() {
+        let known = known(2).expect("98 are gone");
+        assert!(known.sentence.contains("entries for 100 threads, and only 2 are alive"));
+        assert_eq!(known.holder.line, Some(5));
+    }
+
+    #[test]
+    fn a_table_by_threads_that_are_there_is_none() {
+        assert_eq!(known(90), None);
+    }
 }

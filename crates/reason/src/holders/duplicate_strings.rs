@@ -26,7 +26,7 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
     }
     let way = scene.way(first);
     let holder_of = way.iter().rev().skip(1).copied().find(|id| scene.is_container(*id));
-    let users = holder_of.and_then(|id| scene.name_of(id)).map(|name| scene.users(name));
+    let users = holder_of.map(|id| scene.users_by_name(id));
     let place = users.and_then(|users| users.first().copied());
     let mut holder = scene.holder(holder_of.unwrap_or(first), place);
     (holder.bytes, holder.objects) = (copies.wasted, copies.strings);
@@ -44,4 +44,37 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
         cure: format!("keep one of each: sys.intern(text), or a dict of known texts, for {path}"),
         holder,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::{Bytes, closeups::Copies};
+
+    /// Copies that waste so many MiB, beside 8 MiB of other data.
+    fn known(mib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("parse", 3, &["ROWS"]);
+        let text = stage.word("Berlin");
+        let other = stage.object("builtins.bytearray", 8 << 10, &[]);
+        let rows = stage.object("builtins.list", 0, &[text, other]);
+        stage.name("ROWS", rows);
+        let wasted = Bytes::mib(mib);
+        let examples = vec![(text, 1000, wasted)];
+        stage.case.closeups.copies = Copies { strings: 2000, wasted, examples };
+        stage.known("duplicate-strings")
+    }
+
+    #[test]
+    fn copies_are_named_with_one_of_them_and_who_uses_it() {
+        let known = known(6).expect("much is wasted");
+        assert!(known.sentence.contains("'Berlin' is there 1,000 times"), "{known:?}");
+        assert!(known.sentence.contains("used by parse() (app.py:3)"), "{known:?}");
+    }
+
+    #[test]
+    fn copies_that_waste_little_are_not_told() {
+        assert_eq!(known(1), None);
+    }
 }

@@ -49,3 +49,38 @@ fn known(scene: &Scene<'_>, place: &SourcePlace<'_>, classes: &[ObjectId]) -> Op
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::ObjectId;
+
+    /// So many classes, the methods of which are from one line.
+    fn known(many: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        let made: Vec<ObjectId> = (0..many)
+            .map(|n| {
+                let class = stage.class(&format!("app.Row{n}"), 30);
+                let own = stage.object("builtins.bytearray", 64, &[]);
+                stage.refer(class, own);
+                class
+            })
+            .collect();
+        let made = stage.object("builtins.list", 0, &made);
+        stage.name("MADE", made);
+        stage.known("dynamic-classes")
+    }
+
+    #[test]
+    fn classes_that_one_place_makes_again_and_again_are_named_with_it() {
+        let known = known(150).expect("many");
+        assert!(known.sentence.starts_with("150 classes like"), "{known:?}");
+        assert_eq!((known.holder.line, known.holder.objects), (Some(30), 150));
+    }
+
+    #[test]
+    fn a_program_has_some_classes_of_a_kind() {
+        assert_eq!(known(90), None);
+    }
+}

@@ -54,3 +54,31 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        let close = stage.function("Client.close", 40, &[]);
+        let client = stage.object("app.Client", kib, &[]);
+        let method = stage.object("builtins.method", 0, &[close, client]);
+        let info = stage.object("weakref.finalize._Info", 0, &[method]);
+        let registry = stage.object("builtins.list", 0, &[info]);
+        stage.name("_registry", registry);
+        stage.known("finalize")
+    }
+
+    #[test]
+    fn a_method_of_the_object_itself_is_named() {
+        let known = known(8 << 10).expect("the client is kept");
+        assert!(known.sentence.contains("Client.close() (app.py:40), a bound method"), "{known:?}");
+    }
+
+    #[test]
+    fn little_that_waits_for_its_end_is_no_finding() {
+        assert_eq!(known(100), None);
+    }
+}

@@ -100,3 +100,35 @@ fn loggers(scene: &Scene<'_>) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::ObjectId;
+
+    fn known(many: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("handle", 15, &["addHandler", "StreamHandler"]);
+        let handlers: Vec<ObjectId> =
+            stage.objects(many, "logging.StreamHandler", (8 << 10) / many as u64);
+        let handlers = stage.object("builtins.list", 0, &handlers);
+        let name = stage.word("app.requests");
+        let attributes = stage.attributes(&[("name", name), ("handlers", handlers)]);
+        let logger = stage.object("logging.Logger", 0, &[attributes]);
+        stage.name("LOG", logger);
+        stage.known("logging")
+    }
+
+    #[test]
+    fn handlers_of_one_logger_are_named_with_who_adds_them() {
+        let known = known(64).expect("nobody wants so many");
+        assert!(known.sentence.starts_with("logger 'app.requests' has 64 handlers"), "{known:?}");
+        assert!(known.sentence.ends_with("handle() (app.py:15) adds them"), "{known:?}");
+    }
+
+    #[test]
+    fn a_logger_may_have_some_handlers() {
+        assert_eq!(known(4), None);
+    }
+}

@@ -68,3 +68,38 @@ fn keys_begin_with_owner(scene: &Scene<'_>, wrapper: ObjectId, cache: ObjectId) 
         .find_map(|key| scene.references(key).iter().copied().find(|to| scene.is_instance(*to)));
     in_class && first.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::closeups::Cache;
+
+    /// A cache of 100 results of so many KiB each, beside other data.
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        let function = stage.function("load", 11, &[]);
+        let results = stage.objects(100, "builtins.bytearray", kib);
+        let entries: Vec<_> = (0..).zip(results).collect();
+        let entries: Vec<_> =
+            entries.into_iter().map(|(n, result)| (stage.word(&format!("k{n}")), result)).collect();
+        let cache = stage.dict(&entries);
+        let wrapper = stage.object("functools._lru_cache_wrapper", 0, &[function, cache]);
+        stage.name("load", wrapper);
+        stage.case.closeups.caches =
+            vec![Cache { object: wrapper, limit: None, hits: 0, misses: 100 }];
+        stage.known("lru-cache")
+    }
+
+    #[test]
+    fn a_cache_without_limit_is_named_with_its_function() {
+        let known = known(80).expect("it keeps much");
+        assert!(known.sentence.starts_with("lru_cache on load() (app.py:11) keeps 100 results"));
+        assert!(known.sentence.contains("maxsize=None, 0 hits and 100 misses"), "{known:?}");
+    }
+
+    #[test]
+    fn a_cache_of_little_is_none() {
+        assert_eq!(known(10), None);
+    }
+}

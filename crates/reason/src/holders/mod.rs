@@ -19,8 +19,11 @@ mod orm_session;
 mod oversized;
 mod queue;
 mod scene;
+#[cfg(test)]
+mod stage;
 mod stored_traceback;
 mod tasks;
+mod thread_locals;
 mod views;
 
 pub use scene::Scene;
@@ -42,7 +45,7 @@ pub trait Rule: Sync {
 }
 
 /// Every rule; [`container`] is what remains where no other one knows more.
-const RULES: [&dyn Rule; 16] = [
+const RULES: [&dyn Rule; 17] = [
     &lru_cache::LruCache,
     &logging::Logging,
     &stored_traceback::StoredTraceback,
@@ -52,6 +55,7 @@ const RULES: [&dyn Rule; 16] = [
     &coroutines::Coroutines,
     &queue::Queue,
     &dead_threads::DeadThreads,
+    &thread_locals::ThreadLocals,
     &orm_session::OrmSession,
     &dynamic_classes::DynamicClasses,
     &duplicate_strings::DuplicateStrings,

@@ -61,3 +61,32 @@ fn known(scene: &Scene<'_>, session: ObjectId) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.class("orm.Session", 50);
+        let rows = stage.objects(100, "app.User", kib);
+        let keys = stage.objects(100, "builtins.tuple", 0);
+        let entries: Vec<_> = keys.into_iter().zip(rows).collect();
+        let map = stage.dict(&entries);
+        let session = stage.object("orm.Session", 0, &[map]);
+        stage.name("SESSION", session);
+        stage.known("orm-session")
+    }
+
+    #[test]
+    fn a_session_that_remembers_everything_is_named() {
+        let known = known(80).expect("it remembers much");
+        assert!(known.sentence.starts_with("a orm.Session (app.py:50) remembers 100 objects"));
+    }
+
+    #[test]
+    fn a_session_of_one_request_is_none() {
+        assert_eq!(known(10), None);
+    }
+}

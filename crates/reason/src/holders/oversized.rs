@@ -37,7 +37,7 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
     if takes.0 / IN_USE < needs || !scene.much(spare) {
         return None;
     }
-    let users = scene.name_of(container).map(|name| scene.users(name)).unwrap_or_default();
+    let users = scene.users_by_name(container);
     let place = users.first().copied();
     let mut holder = scene.holder(container, place);
     holder.bytes = spare;
@@ -53,4 +53,33 @@ fn known(scene: &Scene<'_>, container: ObjectId) -> Option<Known> {
         cure: format!("make {path} anew when it has been emptied: it never gives its room back"),
         holder,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+
+    /// A dict of 6 MiB that has so many entries.
+    fn known(entries: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("forget", 8, &["SEEN"]);
+        let key = stage.word("x");
+        let to = vec![key; entries * 2];
+        let seen = stage.object("builtins.dict", 6 << 10, &to);
+        stage.name("SEEN", seen);
+        stage.known("oversized")
+    }
+
+    #[test]
+    fn room_that_nobody_needs_any_more_is_named() {
+        let known = known(2).expect("it is nearly empty");
+        assert!(known.sentence.contains("SEEN, a dict, has 2 entries and room for many more"));
+        assert_eq!(known.holder.line, Some(8));
+    }
+
+    #[test]
+    fn a_dict_that_is_full_is_none() {
+        assert_eq!(known(100_000), None);
+    }
 }

@@ -75,7 +75,7 @@ fn known(scene: &Scene<'_>, queue: ObjectId) -> Option<Known> {
 /// A function that a thread is in and that has the queue: as a variable, or under its name.
 fn consumer<'c>(scene: &Scene<'c>, queue: ObjectId) -> Option<(String, SourcePlace<'c>, u32)> {
     let addr = scene.heap.addr(queue);
-    let users = scene.name_of(queue).map(|name| scene.users(name)).unwrap_or_default();
+    let users = scene.users_by_name(queue);
     let mut best: Option<(bool, String, SourcePlace<'c>, u32)> = None;
     for thread in &scene.ask.case().threads {
         for frame in &thread.frames {
@@ -96,4 +96,41 @@ fn consumer<'c>(scene: &Scene<'c>, queue: ObjectId) -> Option<(String, SourcePla
         }
     }
     best.map(|(_, function, place, tid)| (function, place, tid))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::Frame;
+
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("consume", 17, &["JOBS"]);
+        let items = stage.objects(100, "builtins.bytearray", kib);
+        let items = stage.object("collections.deque", 0, &items);
+        let attributes = stage.attributes(&[("queue", items)]);
+        let queue = stage.object("queue.Queue", 0, &[attributes]);
+        stage.name("JOBS", queue);
+        stage.threads(1);
+        stage.case.threads[0].frames = vec![Frame {
+            function: "consume".into(),
+            file: "app.py".into(),
+            line: Some(19),
+            ..Frame::default()
+        }];
+        stage.known("queue")
+    }
+
+    #[test]
+    fn a_queue_is_named_with_where_its_consumer_stands() {
+        let known = known(80).expect("it fills");
+        assert!(known.sentence.starts_with("sys.modules['app'].JOBS holds 100 items"), "{known:?}");
+        assert!(known.sentence.contains("consume(), which uses it, is at app.py:19 now"));
+    }
+
+    #[test]
+    fn a_queue_of_little_is_none() {
+        assert_eq!(known(10), None);
+    }
 }

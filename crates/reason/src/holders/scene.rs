@@ -8,7 +8,7 @@ use crate::analyses::origin::kind;
 use crate::analyses::{KeptAlive, Origin, Origins, Program, Reachability, Reached, RetainedSizes};
 use crate::wording::short_type;
 use crate::{Ask, Holder, Paths};
-use memwhy_model::{Bytes, HeapGraph, Label, ObjectId, Owner, RootKind, SourcePlace};
+use memwhy_model::{Bytes, HeapGraph, Label, ObjectId, Owner, RootKind, SourcePlace, TypeRow};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -80,8 +80,12 @@ impl<'a> Scene<'a> {
 
     /// All objects of which the type's name satisfies `wanted`.
     pub(super) fn all(&self, wanted: impl Fn(&str) -> bool) -> Vec<ObjectId> {
-        let types = self.heap.types().iter();
-        let wanted: Vec<bool> = types.map(|ty| wanted(short_type(&ty.name))).collect();
+        self.of_types(|ty| wanted(short_type(&ty.name)))
+    }
+
+    /// All objects of the types that `wanted` says yes to.
+    pub(super) fn of_types(&self, wanted: impl Fn(&TypeRow) -> bool) -> Vec<ObjectId> {
+        let wanted: Vec<bool> = self.heap.types().iter().map(wanted).collect();
         let is = |id: &ObjectId| wanted.get(self.heap.type_of(*id).0 as usize) == Some(&true);
         if !wanted.contains(&true) {
             return Vec::new();
@@ -275,22 +279,32 @@ impl<'a> Scene<'a> {
         places.into_iter().max_by_key(|(place, weight)| (*weight, Reverse(*place))).map(|(p, _)| p)
     }
 
-    /// The string that is the name under which `id` is held, where that is a key of a dict.
-    pub(super) fn name_of(&self, id: ObjectId) -> Option<ObjectId> {
+    /// The code that uses what an object is called: the key of a dict, or an attribute.
+    pub(super) fn users_by_name(&self, id: ObjectId) -> Vec<SourcePlace<'a>> {
         let way = self.way(id);
-        let holder = *way.len().checked_sub(2).and_then(|at| way.get(at))?;
-        let references = self.references(holder);
-        let at = references.iter().position(|to| *to == id)?;
-        let name = *references.get(at.checked_sub(1)?)?;
-        // A key that was not found would make another object look like it.
-        let Some(Label::Key(key)) = self.label(holder, at) else { return None };
-        let is_it = self.kind(name) == "str" && self.preview(name, KEY_BUDGET)? == key;
-        is_it.then_some(name)
+        let holder = way.len().checked_sub(2).and_then(|at| way.get(at)).copied();
+        let label = holder.and_then(|holder| {
+            let at = self.references(holder).iter().position(|to| *to == id)?;
+            Some((holder, at, self.label(holder, at)?))
+        });
+        match label {
+            Some((holder, at, Label::Key(key))) => {
+                // A key that was not found would make another object look like it.
+                let before = at.checked_sub(1).and_then(|at| self.references(holder).get(at));
+                let name = before.copied().filter(|name| {
+                    self.kind(*name) == "str"
+                        && self.preview(*name, KEY_BUDGET).as_deref() == Some(&key)
+                });
+                name.map(|name| self.users(name)).unwrap_or_default()
+            }
+            Some((_, _, Label::Attribute(name))) => self.users_of(&name),
+            Some(_) | None => Vec::new(),
+        }
     }
 
     /// The code that uses a name, by the names that code carries. The program's own comes first,
     /// then that of packages that are installed, then modules as a whole, the standard library last.
-    pub(super) fn users(&self, name: ObjectId) -> Vec<SourcePlace<'a>> {
+    fn users(&self, name: ObjectId) -> Vec<SourcePlace<'a>> {
         let case = self.ask.case();
         let uses = |code: &ObjectId| {
             let names = self.references(*code).iter().filter(|to| self.kind(**to) == "tuple");

@@ -63,3 +63,32 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
         holder,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+
+    fn known(kib: u64) -> Option<Known> {
+        let mut stage = Stage::default();
+        let rows = stage.object("builtins.bytearray", kib, &[]);
+        let frame = stage.object("builtins.frame", 0, &[rows]);
+        let traceback = stage.object("builtins.traceback", 0, &[frame]);
+        stage.place(traceback, "handle", 33);
+        let error = stage.object("builtins.ValueError", 0, &[traceback]);
+        let errors = stage.object("builtins.list", 0, &[error]);
+        stage.name("ERRORS", errors);
+        stage.known("stored-traceback")
+    }
+
+    #[test]
+    fn a_frame_that_an_error_keeps_is_named_with_its_line() {
+        let known = known(8 << 10).expect("its variables are kept");
+        assert!(known.sentence.contains("the frames of handle() (app.py:33) keep"), "{known:?}");
+    }
+
+    #[test]
+    fn an_error_with_little_around_it_is_none() {
+        assert_eq!(known(100), None);
+    }
+}

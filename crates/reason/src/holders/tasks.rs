@@ -65,3 +65,37 @@ fn known(scene: &Scene<'_>, place: Option<SourcePlace<'_>>, tasks: &[ObjectId]) 
     };
     Some(Known { rule: "tasks", sentence, cure, holder })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::ObjectId;
+
+    fn known(many: usize) -> Option<Known> {
+        let mut stage = Stage::default();
+        let kept = stage.objects(many, "builtins.bytearray", 64);
+        let tasks: Vec<ObjectId> = kept
+            .into_iter()
+            .map(|kept| {
+                let coroutine = stage.object("builtins.coroutine", 0, &[kept]);
+                stage.place(coroutine, "poll", 27);
+                stage.object("_asyncio.Task", 0, &[coroutine])
+            })
+            .collect();
+        let pending = stage.object("builtins.set", 0, &tasks);
+        stage.name("PENDING", pending);
+        stage.known("tasks")
+    }
+
+    #[test]
+    fn tasks_that_wait_at_one_line_are_named_with_it() {
+        let known = known(150).expect("many");
+        assert!(known.sentence.starts_with("150 tasks wait at poll() (app.py:27)"), "{known:?}");
+    }
+
+    #[test]
+    fn a_server_has_some_tasks() {
+        assert_eq!(known(90), None);
+    }
+}

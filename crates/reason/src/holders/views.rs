@@ -45,7 +45,7 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
     let first = *views.first()?;
     let way = scene.way(first);
     let container = way.iter().rev().skip(1).copied().find(|id| scene.is_container(*id));
-    let users = container.and_then(|id| scene.name_of(id)).map(|name| scene.users(name));
+    let users = container.map(|id| scene.users_by_name(id));
     let place = users.and_then(|users| users.first().copied());
     let mut holder = scene.holder(container.unwrap_or(first), place);
     (holder.bytes, holder.objects) = (bytes, views.len() as u64);
@@ -87,4 +87,39 @@ fn base_of(scene: &Scene<'_>, view: ObjectId) -> Option<ObjectId> {
         }
     }
     (at != view).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::holders::Known;
+    use crate::holders::stage::Stage;
+    use memwhy_model::{Bytes, closeups::View};
+
+    /// A view of 8 MiB that shows so much of it.
+    fn known(shown: Bytes) -> Option<Known> {
+        let mut stage = Stage::default();
+        stage.function("head", 6, &["HEADS"]);
+        let base = stage.object("builtins.bytes", 8 << 10, &[]);
+        let buffer = stage.object("builtins.managedbuffer", 0, &[base]);
+        let view = stage.object("builtins.memoryview", 0, &[buffer]);
+        let heads = stage.object("builtins.list", 0, &[view]);
+        stage.name("HEADS", heads);
+        stage.case.closeups.views = vec![View { object: view, shown }];
+        stage.known("views")
+    }
+
+    #[test]
+    fn a_small_view_of_much_is_named_with_who_uses_it() {
+        let known = known(Bytes(100)).expect("8 MiB for 100 bytes");
+        assert!(
+            known.sentence.contains("HEADS show 100 B and keep 8.0 MiB of 1 base"),
+            "{known:?}"
+        );
+        assert_eq!(known.holder.line, Some(6));
+    }
+
+    #[test]
+    fn a_view_of_all_is_none() {
+        assert_eq!(known(Bytes::mib(8)), None);
+    }
 }
