@@ -14,7 +14,8 @@ use memwhy_model::{
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
 use memwhy_native::locks::{self, Sleep};
-use memwhy_native::{Image, Images, held};
+use memwhy_native::held::{self, Chunks};
+use memwhy_native::{Image, Images};
 use memwhy_python::find;
 use memwhy_python::{Malloc, Python};
 use memwhy_store::ReadError;
@@ -163,8 +164,8 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
-    let own = malloc.as_ref().filter(|_| stand_in.is_none());
-    let native_memory = own.map(|own| holders(view, &images, own, &native, python.as_ref()));
+    let chunks = handed_out(stand_in.as_ref(), malloc.as_ref());
+    let native_memory = chunks.map(|all| holders(view, &images, &all, &native, python.as_ref()));
     timings.push(clock.lap("holders"));
 
     progress::begin(Step::Settling, 0);
@@ -252,6 +253,19 @@ const fn serving<'a>(stand_in: Option<&'a Walked>, glibc: Option<&'a Glibc>) -> 
     }
 }
 
+/// What malloc handed out, where all of it is known.
+fn handed_out(stand_in: Option<&Walked>, glibc: Option<&Glibc>) -> Option<Chunks> {
+    match serving(stand_in, glibc) {
+        Malloc::StandIn(walked) => {
+            let mut chunks = Chunks::default();
+            chunks.add(walked);
+            Some(chunks)
+        }
+        Malloc::Glibc(glibc) => Some(Chunks::of_glibc(glibc)),
+        Malloc::Unknown => None,
+    }
+}
+
 /// Observes what `/proc` alone tells of a process whose memory may not be read.
 ///
 /// # Errors
@@ -315,13 +329,13 @@ pub(crate) fn about(process: &Process) -> About {
 fn holders(
     view: &View,
     images: &Images,
-    malloc: &Glibc,
+    chunks: &Chunks,
     threads: &[Thread],
     python: Option<&Python>,
 ) -> NativeMemory {
     match python {
-        Some(python) => held::search(view, images, malloc, threads, &python.memory(view)),
-        None => held::search(view, images, malloc, threads, &held::NoObjects),
+        Some(python) => held::search(view, images, chunks, threads, &python.memory(view)),
+        None => held::search(view, images, chunks, threads, &held::NoObjects),
     }
 }
 

@@ -4,6 +4,7 @@
 //! storage, stacks, interior and tagged pointers, mappings, and Python objects.
 
 use memwhy::Options;
+use memwhy_testkit::tools;
 use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -50,14 +51,16 @@ impl Truth {
     }
 }
 
-fn check(python: &Interpreter, libraries: &[(&str, &Path)]) {
+fn check(python: &Interpreter, libraries: &[(&str, &Path)], preload: Option<&str>) {
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let label = &python.label;
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("leaks-{label}.truth"));
+    let allocator = preload.and_then(|path| path.rsplit('/').next()).unwrap_or("glibc");
+    let label = &format!("{}, {allocator}", python.label);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("leaks-{}-{allocator}.truth", python.label));
     let _ = std::fs::remove_file(&path);
     let scale = std::env::var("MEMWHY_LEAKS_SCALE").unwrap_or_else(|_| "4".into());
     let mut env = vec![("LEAKS_TRUTH", path.to_str().expect("a path")), ("LEAKS_SCALE", &scale)];
     env.extend(libraries.iter().map(|(name, path)| (*name, path.to_str().expect("a path"))));
+    env.extend(preload.map(|path| ("LD_PRELOAD", path)));
     let workload = Workload::start(&python.path, &script("native_leak.py"), &env);
     let case = memwhy::capture(workload.pid(), &Options::default()).expect("a capture");
     let verdict = memwhy::explain(&case);
@@ -100,7 +103,15 @@ fn check(python: &Interpreter, libraries: &[(&str, &Path)]) {
     let told = format!("{:?}", finding.evidence);
     assert!(told.contains("GET /ite"), "{label}: {told}");
     assert!(told.contains("widget_operations of libleaks.c.so"), "{label}: {told}");
-    assert!(finding.remedies[1].action.contains("arg0 >= 1785 && arg0 <= 1800"), "{label}");
+    let probe = &finding.remedies[1].action;
+    match preload {
+        None => assert!(probe.contains("arg0 >= 1785 && arg0 <= 1800"), "{label}: {probe}"),
+        Some(path) => {
+            let (from, to) = probed(probe);
+            assert!(probe.contains(&format!("uprobe:{}:malloc", real(path))), "{label}: {probe}");
+            assert!(from <= 1800 && (1800..2100).contains(&to), "{label}: {probe}");
+        }
+    }
     let tables: Vec<&str> =
         native.lost_groups().filter_map(|group| group.content.symbol.as_deref()).collect();
     if libraries.len() > 1 {
@@ -110,21 +121,55 @@ fn check(python: &Interpreter, libraries: &[(&str, &Path)]) {
     }
 }
 
+/// The sizes that a probe looks for.
+fn probed(probe: &str) -> (u64, u64) {
+    let number = |after: &str| -> u64 {
+        let (_, rest) = probe.split_once(after).expect("a condition");
+        rest.split(|c: char| !c.is_ascii_digit()).next().expect("digits").parse().expect("a number")
+    };
+    (number("arg0 >= "), number("arg0 <= "))
+}
+
+/// The kernel names a mapping by what the link leads to.
+fn real(path: &str) -> String {
+    let path = std::fs::canonicalize(path).expect("the library is there");
+    path.to_str().expect("a path").to_owned()
+}
+
+/// The libraries of C and of C++ that lose memory, each with the variable that names it.
+fn leaking() -> Vec<(&'static str, PathBuf)> {
+    let (c, objects) = (library("cc", "leaks.c"), library("c++", "leaks.cc"));
+    let c = c.map(|path| ("LEAKS_LIBRARY", path));
+    c.into_iter().chain(objects.map(|path| ("LEAKS_OBJECTS", path))).collect()
+}
+
+fn paths<'a>(libraries: &'a [(&'a str, PathBuf)]) -> Vec<(&'a str, &'a Path)> {
+    libraries.iter().map(|(name, path)| (*name, path.as_path())).collect()
+}
+
+#[test]
+fn what_c_code_lost_is_found_whoever_serves_malloc() {
+    let libraries = leaking();
+    for name in ["libtcmalloc_minimal.so.4", "libmimalloc.so.2"] {
+        let Some(preload) = tools::library(name) else { continue };
+        for python in require(&["3.9.18", "3.11.7"]) {
+            check(python, &paths(&libraries), Some(&preload));
+        }
+    }
+}
+
 #[test]
 fn what_c_code_lost_is_found_and_nothing_else() {
-    let (c, objects) = (library("cc", "leaks.c"), library("c++", "leaks.cc"));
-    let mut libraries = Vec::new();
-    libraries.extend(c.as_deref().map(|path| ("LEAKS_LIBRARY", path)));
-    libraries.extend(objects.as_deref().map(|path| ("LEAKS_OBJECTS", path)));
+    let libraries = leaking();
     let wanted = ["2.7.18", "3.8.18", "debian-3.11", "3.12.1", "3.13.0", "debian-3.14", "3.13t"];
     for python in require(&wanted) {
-        check(python, &libraries);
+        check(python, &paths(&libraries), None);
     }
 }
 
 #[test]
 fn what_ctypes_lost_is_found_and_nothing_else() {
     for python in require(&["3.11.7"]) {
-        check(python, &[]);
+        check(python, &[], None);
     }
 }

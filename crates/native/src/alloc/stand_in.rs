@@ -15,7 +15,7 @@ pub struct Walked {
     /// Blocks in use, ascending.
     pub used: Vec<AddrRange>,
     /// What it manages, and whose it is where no block in use lies.
-    pub(super) regions: Vec<(AddrRange, Owner)>,
+    pub(crate) regions: Vec<(AddrRange, Owner)>,
     /// Ends of runs of blocks that are too small for one.
     pub(super) tails: Vec<AddrRange>,
     /// Sums.

@@ -4,9 +4,9 @@
 //! as there are CPUs: a copy of a process is compressed, and expanding it is most of the work.
 //! What stays is four bytes for each address found and eight for each chunk.
 
-use super::chunks::ChunkIndex;
+use super::chunk::Chunk;
+use super::index::ChunkIndex;
 use super::signature::{Begins, Key, Keys};
-use crate::alloc::glibc::Chunk;
 use memwhy_model::{Addr, AddrRange, PageState};
 use memwhy_target::{Memory, View};
 use std::num::NonZero;
@@ -38,7 +38,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads the chunks in use. Of those that `told` is true for nobody asks what they begin with.
+    /// Reads the chunks. Of those that `told` is true for nobody asks what they begin with.
     pub(super) fn read(
         view: &View,
         index: &ChunkIndex<'_>,
@@ -46,7 +46,7 @@ impl Contents {
         begins: &(impl Fn(&[u8]) -> Key + Sync),
         told: &(impl Fn(usize) -> bool + Sync),
     ) -> Self {
-        let all: u64 = chunks.iter().filter(|chunk| chunk.in_use()).map(|c| c.size()).sum();
+        let all: u64 = chunks.iter().map(|chunk| chunk.size()).sum();
         let workers = if all < WORTH_SHARING {
             1
         } else {
@@ -58,11 +58,7 @@ impl Contents {
             let mut part = Self { offsets: Vec::with_capacity(to - from), ..Self::default() };
             for (number, chunk) in chunks.iter().enumerate().take(to).skip(from) {
                 part.offsets.push(u32::try_from(part.targets.len()).unwrap_or(u32::MAX));
-                if chunk.in_use() {
-                    part.chunk(&mut reader, index, *chunk, number, begins, told(number));
-                } else {
-                    part.begins.push(Begins::default());
-                }
+                part.chunk(&mut reader, index, *chunk, number, begins, told(number));
             }
             part.unread += reader.unread;
             part
@@ -91,7 +87,7 @@ impl Contents {
         told: bool,
     ) {
         let own = u32::try_from(number).unwrap_or(u32::MAX);
-        let memory = AddrRange::sized(chunk.memory(), chunk.usable() & !7);
+        let memory = AddrRange::sized(chunk.memory(), chunk.usable());
         let (targets, mut hint, mut last) = (&mut self.targets, 0, own);
         let mut key = None;
         let read = reader.pieces(memory, &mut |at, bytes| {
@@ -169,7 +165,7 @@ fn shares(chunks: &[Chunk], all: u64, workers: usize) -> Vec<(usize, usize)> {
     let share = all / workers.max(1) as u64 + 1;
     let (mut shares, mut from, mut sum) = (Vec::new(), 0, 0);
     for (number, chunk) in chunks.iter().enumerate() {
-        sum += if chunk.in_use() { chunk.size() } else { 0 };
+        sum += chunk.size();
         if sum >= share && shares.len() + 1 < workers {
             shares.push((from, number + 1));
             (from, sum) = (number + 1, 0);
@@ -249,14 +245,13 @@ impl<'v> Reader<'v> {
 
 #[cfg(test)]
 mod tests {
-    use super::shares;
-    use crate::alloc::glibc::{Chunk, State};
-    use memwhy_model::Addr;
+    use super::{Chunk, shares};
+    use memwhy_model::{Addr, AddrRange};
 
     #[test]
     fn shares_are_all_chunks_once_and_about_equal() {
         let chunks: Vec<Chunk> = (0..1000u64)
-            .map(|n| Chunk::new(Addr(n << 12), 64 + n % 7 * 16, State::InUse))
+            .map(|n| Chunk::block(AddrRange::sized(Addr(n << 12), 64 + n % 7 * 16)))
             .collect();
         let all: u64 = chunks.iter().map(|chunk| chunk.size()).sum();
         for workers in [1, 2, 3, 8] {

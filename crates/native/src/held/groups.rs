@@ -1,14 +1,14 @@
 //! From marks on single chunks to rows that add up: by holder, and by size and content.
 
+use super::chunk::Chunk;
 use super::contents::Contents;
 use super::marks::Marks;
 use super::sets::{SetId, Sets};
 use super::signature::{Begins, Key, Namer};
 use super::{LIBRARY, Objects, Rank, Source, Told};
 use crate::Images;
-use crate::alloc::glibc::Chunk;
 use memwhy_model::{
-    Addr, AddrRange, Bytes, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory,
+    Bytes, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory,
 };
 use memwhy_target::View;
 use rustc_hash::FxHashMap;
@@ -54,7 +54,7 @@ impl Groups<'_> {
         let mut groups: FxHashMap<(u64, Begins, u32), ContentGroup> = FxHashMap::default();
         let mut symbols = Namer::new(self.images);
         let inner = self.inner();
-        for (chunk, number) in self.chunks.iter().zip(0u32..).filter(|(chunk, _)| chunk.in_use()) {
+        for (chunk, number) in self.chunks.iter().zip(0u32..) {
             let taken = self.taken(*chunk);
             memory.all.add(taken);
             let told = self.told.get(number as usize).copied().flatten();
@@ -106,7 +106,7 @@ impl Groups<'_> {
     /// that are there.
     fn taken(&self, chunk: Chunk) -> Bytes {
         let size = chunk.size();
-        Bytes(if size < LARGE { size } else { self.view.pages().resident(whole(chunk)) })
+        Bytes(if size < LARGE { size } else { self.view.pages().resident(chunk.range()) })
     }
 
     fn holder(&self, told: Option<Told>, chunk: u32) -> Holder {
@@ -167,10 +167,8 @@ impl Groups<'_> {
             self.told.get(chunk as usize).copied().flatten().is_none()
                 && self.marks.rank(chunk).is_none()
         };
-        for (chunk, number) in self.chunks.iter().zip(0u32..) {
-            if !chunk.in_use() || !lost(number) {
-                continue;
-            }
+        let number = u32::try_from(self.chunks.len()).unwrap_or(u32::MAX);
+        for number in (0..number).filter(|number| lost(*number)) {
             for target in self.contents.targets(number) {
                 if let Some(inner) = inner.get_mut(*target as usize) {
                     *inner = true;
@@ -264,15 +262,6 @@ fn size_class(size: u64) -> u64 {
         Some(bits) if size > EXACT => size >> (bits - 3) << (bits - 3),
         Some(_) | None => size,
     }
-}
-
-/// A chunk with what lies before it in its mapping, if it has one of its own.
-fn whole(chunk: Chunk) -> AddrRange {
-    let start = match chunk.state() {
-        crate::alloc::glibc::State::Mmapped => chunk.addr().align_down(4096),
-        _ => chunk.addr(),
-    };
-    AddrRange::new(Addr(start.0), chunk.range().end)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`chunks`] | from an address to the chunk that it is in |
+//! | [`chunk`] | what was handed out, whoever did it |
+//! | [`index`] | from an address to the chunk that it is in |
 //! | [`contents`] | what each chunk has in it, read once |
 //! | [`signature`] | what it begins with |
 //! | [`roots`] | variables, stacks, registers, objects |
@@ -16,12 +17,13 @@
 //! | [`sets`] | several who do, as one number |
 //! | [`groups`] | rows that add up |
 //!
-//! It takes, besides the table of chunks (16 bytes each), some 35 bytes for each chunk, 4 for each
-//! address found in one, and 4 for each page of the heaps; its time is linear in memory.
+//! It takes, besides the table of chunks (16 bytes each), some 35 bytes for each chunk in use, 4 for
+//! each address found in one, and 4 for each page of the heaps; its time is linear in memory.
 
-mod chunks;
+mod chunk;
 mod contents;
 mod groups;
+mod index;
 mod marks;
 mod regions;
 mod roots;
@@ -30,10 +32,10 @@ mod signature;
 mod stacks;
 
 use crate::Images;
-use crate::alloc::glibc::{Chunk, Glibc};
-use chunks::ChunkIndex;
+pub use chunk::{Chunk, Chunks};
 use contents::Contents;
 use groups::Groups;
+use index::ChunkIndex;
 use marks::Marks;
 use memwhy_model::{AddrRange, Bytes, NativeMemory};
 use memwhy_target::{Thread, View};
@@ -135,19 +137,18 @@ struct Root {
 pub fn search(
     view: &View,
     images: &Images,
-    glibc: &Glibc,
+    handed_out: &Chunks,
     threads: &[Thread],
     objects: &dyn Objects,
 ) -> NativeMemory {
-    let chunks = glibc.chunks.as_slice();
+    let chunks = handed_out.list.as_slice();
     let index = ChunkIndex::of(chunks);
-    let in_use = |chunk: &Chunk| if chunk.in_use() { objects.told(*chunk) } else { None };
-    let told: Vec<Option<Told>> = chunks.iter().map(in_use).collect();
-    let spans = Spans::of(images, glibc.state);
+    let told: Vec<Option<Told>> = chunks.iter().map(|chunk| objects.told(*chunk)).collect();
+    let spans = Spans::of(images, handed_out.stale);
     let begins = |bytes: &[u8]| spans.key(bytes, |word| index.find(word, &mut 0).is_some());
     let is_told = |chunk: usize| matches!(told.get(chunk), Some(Some(_)));
     let contents = Contents::read(view, &index, chunks, &begins, &is_told);
-    let mut roots = roots::search(view, images, glibc, &index, threads, objects);
+    let mut roots = roots::search(view, images, handed_out, &index, threads, objects);
     // What objects have in chunks of malloc is theirs as much as what they have in blocks.
     for (told, number) in told.iter().zip(0u32..) {
         let (holder, rank) = match told {
@@ -161,10 +162,7 @@ pub fn search(
         let targets = contents.targets(number).iter();
         roots.found.extend(targets.map(|target| Root { target: *target, holder, rank }));
     }
-    let open = |chunk: u32| {
-        chunks.get(chunk as usize).is_some_and(|chunk| chunk.in_use())
-            && matches!(told.get(chunk as usize), Some(None))
-    };
+    let open = |chunk: u32| matches!(told.get(chunk as usize), Some(None));
     roots.found.retain(|root| open(root.target));
     let mut sets = Sets::new();
     let size = |chunk: u32| chunks.get(chunk as usize).map_or(0, |chunk| chunk.size());

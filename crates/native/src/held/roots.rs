@@ -5,12 +5,12 @@
 //! the heaps of malloc and the arenas of the interpreter, and less the dead parts of stacks. Memory
 //! that it shares with others is left out: addresses mean nothing there.
 
-use super::chunks::ChunkIndex;
+use super::chunk::Chunks;
 use super::contents::{Reader, words};
+use super::index::ChunkIndex;
 use super::stacks::Stacks;
 use super::{LIBRARY, Objects, Rank, Root};
 use crate::Images;
-use crate::alloc::glibc::{Glibc, State};
 use memwhy_model::AddrRange;
 use memwhy_target::{Mapping, Thread, View};
 use rustc_hash::FxHashSet;
@@ -36,14 +36,14 @@ pub(super) struct Roots {
 pub(super) fn search(
     view: &View,
     images: &Images,
-    glibc: &Glibc,
+    chunks: &Chunks,
     index: &ChunkIndex<'_>,
     threads: &[Thread],
     objects: &dyn Objects,
 ) -> Roots {
     let mut roots = Roots::default();
     let stacks = Stacks::of(view, threads);
-    let mut holes = heaps(glibc);
+    let mut holes = chunks.heaps.clone();
     holes.extend(objects.arenas());
     holes.extend(stacks.dead.iter().copied());
     let holes = merged(holes);
@@ -93,7 +93,7 @@ pub(super) fn search(
         let (rank, holder) = source.map_or((Rank::Interpreter, 0), |of| (of.rank, of.holder));
         // Where a heap lies low every number of 32 bits may be an address: of data only those are
         // taken for one that malloc returned.
-        let begins = |target: u32| glibc.chunks.get(target as usize).map(|chunk| chunk.memory().0);
+        let begins = |target: u32| chunks.list.get(target as usize).map(|chunk| chunk.memory().0);
         for word in words(bytes) {
             if let Some(target) = index.find(word, &mut hint)
                 && (rank != Rank::Data || word >= LOW || begins(target) == Some(word))
@@ -116,17 +116,6 @@ fn may_be_written(mapping: &Mapping) -> bool {
     mapping.private()
         && mapping.readable()
         && !matches!(mapping.facts.name.as_str(), "[vvar]" | "[vdso]")
-}
-
-/// What malloc manages.
-fn heaps(glibc: &Glibc) -> Vec<AddrRange> {
-    let mut heaps: Vec<AddrRange> = glibc.regions.iter().map(|region| region.range).collect();
-    let mapped = glibc.chunks.iter().filter(|chunk| chunk.state() == State::Mmapped);
-    heaps.extend(
-        mapped.map(|chunk| AddrRange::new(chunk.addr().align_down(4096), chunk.range().end)),
-    );
-    heaps.push(glibc.state);
-    heaps
 }
 
 /// Ranges in order, of which none touches the next.

@@ -81,8 +81,7 @@ impl Keys {
 #[derive(Debug)]
 pub(super) struct Spans {
     images: Vec<(AddrRange, u32)>,
-    /// Memory of a library whose address is no content: the lists of malloc, which a chunk that was
-    /// free before may still have.
+    /// As [`super::Chunks::stale`].
     stale: AddrRange,
 }
 

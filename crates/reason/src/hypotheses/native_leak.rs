@@ -101,7 +101,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, native: &NativeMemory) {
                 "{} of {} ({}), {} in all, that {}{inner}",
                 count(group.all.chunks, "chunk"),
                 sizes_name(group),
-                requests(group),
+                requests(ask, group),
                 group.all.bytes,
                 content_name(&group.content)
             ),
@@ -144,16 +144,11 @@ fn cures(finding: &mut Finding, ask: &Ask<'_>, groups: &[&ContentGroup]) {
         ),
     });
     if let Some(group) = groups.first() {
-        let (from, to) = request_range(group);
-        let libc = ask.mappings.iter().map(|mapping| mapping.name.as_str());
-        let libc = { libc }.find(|name| {
-            let file = name.rsplit('/').next().unwrap_or_default();
-            file.starts_with("libc.so.") || file.starts_with("libc-2.")
-        });
-        let libc = libc.unwrap_or("libc.so.6");
+        let (from, to) = request_range(ask, group);
+        let serving = serving(ask);
         finding.remedies.push(Remedy {
             action: format!(
-                "find the call that takes it: bpftrace -p {running} -e 'uprobe:{libc}:malloc \
+                "find the call that takes it: bpftrace -p {running} -e 'uprobe:{serving}:malloc \
                  /arg0 >= {from} && arg0 <= {to}/ {{ @[ustack(12)] = count(); }}'"
             ),
             expected_rss: None,
@@ -182,16 +177,35 @@ fn extension(ask: &Ask<'_>) -> Option<String> {
     }
 }
 
+/// The file whose `malloc` is called.
+fn serving<'a>(ask: &'a Ask<'_>) -> &'a str {
+    if let Some(stand_in) = &ask.stand_in {
+        return &stand_in.image;
+    }
+    let mut names = ask.mappings.iter().map(|mapping| mapping.name.as_str());
+    let libc = names.find(|name| {
+        let file = name.rsplit('/').next().unwrap_or_default();
+        file.starts_with("libc.so.") || file.starts_with("libc-2.")
+    });
+    libc.unwrap_or("libc.so.6")
+}
+
 /// What a program asked for to get chunks of these sizes.
-fn request_range(group: &ContentGroup) -> (u64, u64) {
+fn request_range(ask: &Ask<'_>, group: &ContentGroup) -> (u64, u64) {
     let (least, most) = group.sizes;
+    if ask.stand_in.is_some() {
+        // Sizes of blocks are an eighth apart at most, or a page of 8 KiB where they are large:
+        // `SizeMap::Init` of gperftools, `mi_bin` of mimalloc.
+        let apart = (least / 8).max(if least > 32 << 10 { 8 << 10 } else { 16 });
+        return (least.saturating_sub(apart), most);
+    }
     // `request2size`: 8 bytes of header, rounded up to 16; 32 is the least.
     let from = if least <= 32 { 0 } else { least.saturating_sub(23) };
     (from, most.saturating_sub(8))
 }
 
-fn requests(group: &ContentGroup) -> String {
-    let (from, to) = request_range(group);
+fn requests(ask: &Ask<'_>, group: &ContentGroup) -> String {
+    let (from, to) = request_range(ask, group);
     format!("asked for as {} to {} B", digits(from), digits(to))
 }
 
@@ -201,7 +215,7 @@ mod tests {
     use crate::{Ask, Finding, Standing};
     use memwhy_model::{
         Bytes, Case, Content, ContentGroup, ContentKind, HolderKind, Holding, MallocFacts,
-        NativeMemory, Owner, Pause, Tally,
+        NativeMemory, Owner, Pause, StandIn, Tally,
     };
 
     fn case(mib: u64) -> Case {
@@ -239,6 +253,15 @@ mod tests {
 
     fn judge(case: &Case) -> Finding {
         NativeLeak.judge(&Ask::new(case))
+    }
+
+    #[test]
+    fn the_probe_is_put_where_malloc_is_and_knows_its_sizes() {
+        let mut case = case(80);
+        case.stand_in = Some(StandIn { image: "/usr/lib/libmine.so".into(), ..StandIn::default() });
+        let probe = &judge(&case).remedies[1].action;
+        assert!(probe.contains("uprobe:/usr/lib/libmine.so:malloc"), "{probe}");
+        assert!(probe.contains("arg0 >= 3598 && arg0 <= 4112"), "{probe}");
     }
 
     #[test]

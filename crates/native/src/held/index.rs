@@ -4,7 +4,7 @@
 //! one, a number for each page says which chunk the page begins in, so that a search is over the
 //! chunks of one page.
 
-use crate::alloc::glibc::Chunk;
+use super::chunk::Chunk;
 
 const PAGE: u32 = 12;
 /// From this size on a chunk is a stretch of its own: it may be terabytes that nobody has touched.
@@ -42,8 +42,8 @@ impl<'a> ChunkIndex<'a> {
             Self { chunks, stretches: Vec::new(), pages: Vec::new(), low: 0, length: 0 };
         let mut open: Option<Stretch> = None;
         for (chunk, number) in chunks.iter().zip(0u32..) {
-            let (start, end) = (chunk.addr().0, chunk.range().end.0.saturating_add(9));
-            if chunk.size() >= ALONE {
+            let (start, end) = (chunk.memory().0, chunk.reach());
+            if chunk.usable() >= ALONE {
                 if let Some(done) = open.take() {
                     index.close(done);
                 }
@@ -87,8 +87,8 @@ impl<'a> ChunkIndex<'a> {
         self.stretches.push(stretch);
     }
 
-    /// The chunk that the memory at `word` belongs to, one past its end included: `hint` is the
-    /// stretch that was hit last.
+    /// The chunk that the memory at `word` belongs to, one past its end included where it has a
+    /// header: `hint` is the stretch that was hit last.
     #[inline]
     pub(super) fn find(&self, word: u64, hint: &mut usize) -> Option<u32> {
         if word.wrapping_sub(self.low) >= self.length {
@@ -103,15 +103,7 @@ impl<'a> ChunkIndex<'a> {
             self.stretches.get(*hint).filter(covers)?
         };
         let number = self.within(stretch, word)?;
-        let chunk = self.chunks.get(number as usize)?;
-        let offset = word - chunk.addr().0;
-        if offset <= 8 {
-            // Up to the size field a header is memory of the chunk before: `chunk.usable()`.
-            let before = number.checked_sub(1)?;
-            let previous = self.chunks.get(before as usize)?;
-            return (previous.range().end == chunk.addr()).then_some(before);
-        }
-        (offset >= 16 && offset <= chunk.size() + 8).then_some(number)
+        (word < self.chunks.get(number as usize)?.reach()).then_some(number)
     }
 }
 
@@ -127,21 +119,25 @@ impl ChunkIndex<'_> {
         // The next page's number may be that of another stretch.
         let high = self.pages.get(at + 1).map_or(stretch.last, |next| (*next).min(stretch.last));
         let part = self.chunks.get(low as usize..=high.max(low) as usize)?;
-        let after = part.partition_point(|chunk| chunk.addr().0 <= word);
+        let after = part.partition_point(|chunk| chunk.memory().0 <= word);
         low.checked_add(u32::try_from(after.checked_sub(1)?).ok()?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ChunkIndex;
-    use crate::alloc::glibc::{Chunk, State};
-    use memwhy_model::Addr;
+    use super::{Chunk, ChunkIndex};
+    use crate::alloc::glibc::{self, State};
+    use memwhy_model::{Addr, AddrRange};
+
+    fn chunk(addr: u64, size: u64) -> Chunk {
+        Chunk::glibc(glibc::Chunk::new(Addr(addr), size, State::InUse))
+    }
 
     /// Three neighbours, one after a gap in the same stretch, and one far away.
     fn chunks() -> Vec<Chunk> {
         [(0x1000, 0x20), (0x1020, 0x4000), (0x5020, 0x30), (0x9000, 0x40), (0x7000_0010, 0x2ff0)]
-            .map(|(addr, size)| Chunk::new(Addr(addr), size, State::InUse))
+            .map(|(addr, size)| chunk(addr, size))
             .into()
     }
 
@@ -167,12 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_block_is_where_the_next_one_begins() {
+        let blocks = [0x1000, 0x1030, 0x1090]
+            .map(|start| Chunk::block(AddrRange::sized(Addr(start), 0x30)));
+        let index = ChunkIndex::of(&blocks);
+        let find = |word| index.find(word, &mut 0);
+        assert_eq!([0x1000, 0x102f, 0x1030, 0x1090].map(find), [0, 0, 1, 2].map(Some));
+        // The one behind it is free.
+        assert_eq!([0xfff, 0x1060, 0x108f, 0x10c0].map(find), [None; 4]);
+    }
+
+    #[test]
     fn a_chunk_of_terabytes_costs_no_more_than_a_small_one() {
-        let sizes = [0x40, 1 << 42, 0x60, 0x30];
         let mut at = 0x1000;
-        let chunks: Vec<Chunk> = sizes
+        let chunks: Vec<Chunk> = [0x40, 1 << 42, 0x60, 0x30]
             .map(|size| {
-                let chunk = Chunk::new(Addr(at), size, State::InUse);
+                let chunk = chunk(at, size);
                 at += size;
                 chunk
             })
@@ -192,7 +198,7 @@ mod tests {
         let mut chunks = Vec::new();
         for n in 0..5000u64 {
             let size = 32 + n * 7919 % 700 / 16 * 16;
-            chunks.push(Chunk::new(Addr(at), size, State::InUse));
+            chunks.push(chunk(at, size));
             at += size + if n % 1000 == 999 { 3 << 20 } else { 0 };
         }
         let index = ChunkIndex::of(&chunks);
