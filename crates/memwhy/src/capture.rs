@@ -13,8 +13,8 @@ use memwhy_model::{
 };
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{glibc, glibc::Glibc, other};
-use memwhy_native::locks::{self, Sleep};
 use memwhy_native::held::{self, Chunks};
+use memwhy_native::locks::{self, Sleep};
 use memwhy_native::{Image, Images};
 use memwhy_python::find;
 use memwhy_python::{Malloc, Python};

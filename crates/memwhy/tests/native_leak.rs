@@ -55,7 +55,8 @@ fn check(python: &Interpreter, libraries: &[(&str, &Path)], preload: Option<&str
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let allocator = preload.and_then(|path| path.rsplit('/').next()).unwrap_or("glibc");
     let label = &format!("{}, {allocator}", python.label);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("leaks-{}-{allocator}.truth", python.label));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("leaks-{}-{allocator}.truth", python.label));
     let _ = std::fs::remove_file(&path);
     let scale = std::env::var("MEMWHY_LEAKS_SCALE").unwrap_or_else(|_| "4".into());
     let mut env = vec![("LEAKS_TRUTH", path.to_str().expect("a path")), ("LEAKS_SCALE", &scale)];

@@ -7,9 +7,7 @@ use super::sets::{SetId, Sets};
 use super::signature::{Begins, Key, Namer};
 use super::{LIBRARY, Objects, Rank, Source, Told};
 use crate::Images;
-use memwhy_model::{
-    Bytes, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory,
-};
+use memwhy_model::{Bytes, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory};
 use memwhy_target::View;
 use rustc_hash::FxHashMap;
 

@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_block_is_where_the_next_one_begins() {
-        let blocks = [0x1000, 0x1030, 0x1090]
-            .map(|start| Chunk::block(AddrRange::sized(Addr(start), 0x30)));
+        let blocks =
+            [0x1000, 0x1030, 0x1090].map(|start| Chunk::block(AddrRange::sized(Addr(start), 0x30)));
         let index = ChunkIndex::of(&blocks);
         let find = |word| index.find(word, &mut 0);
         assert_eq!([0x1000, 0x102f, 0x1030, 0x1090].map(find), [0, 0, 1, 2].map(Some));
