@@ -2,7 +2,7 @@
 //!
 //! | file | allocator | how far |
 //! |---|---|---|
-//! | [`glibc`] | glibc 2.17 to 2.43 | every chunk, without symbols |
+//! | [`glibc`] | glibc 2.17 to 2.44 | every chunk, without symbols |
 //! | [`mimalloc`] | mimalloc 2.0 as a library, 2.1 and 2.5 as CPython has it | every block, without symbols |
 //! | [`tcmalloc`] | that of gperftools 2.7 to 2.10 | every block, with one exported symbol |
 //! | [`other`] | jemalloc, musl | recognised by what they export |

@@ -33,7 +33,7 @@ pub const FASTBINS: u64 = 10;
 /// Every class of `struct malloc_state`, newest first.
 pub const ARENA_LAYOUTS: [ArenaLayout; 4] = [
     ArenaLayout {
-        releases: "2.43",
+        releases: "2.43 to 2.44",
         fastbins: None,
         top: 0x8,
         bins: 0x18,
@@ -98,7 +98,7 @@ pub const ARENA_MAX: u64 = 32;
 
 /// Every class of `struct malloc_par`, newest first.
 pub const PARAMS_LAYOUTS: [ParamsLayout; 5] = [
-    ParamsLayout { releases: "2.43", n_mmaps: 68, mmapped_mem: 88, sbrk_base: 104 },
+    ParamsLayout { releases: "2.43 to 2.44", n_mmaps: 68, mmapped_mem: 88, sbrk_base: 104 },
     ParamsLayout { releases: "2.35 to 2.42", n_mmaps: 60, mmapped_mem: 80, sbrk_base: 96 },
     ParamsLayout { releases: "2.24 to 2.34", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 72 },
     ParamsLayout { releases: "2.13 to 2.23", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 80 },
@@ -125,7 +125,7 @@ pub struct TcacheLayout {
 /// Every class of `tcache_perthread_struct`, newest first.
 pub const TCACHE_LAYOUTS: [TcacheLayout; 3] = [
     TcacheLayout {
-        releases: "2.42 to 2.43",
+        releases: "2.42 to 2.44",
         chunk: 0x300,
         bins: 76,
         count_width: 2,
@@ -221,7 +221,7 @@ mod tests {
             (&["2.12", "2.17", "2.22"][..], &old),
             (&["2.23", "2.26"], &with_attached),
             (&["2.27", "2.28", "2.31", "2.35", "2.36", "2.39", "2.40", "2.41", "2.42"], &with_flag),
-            (&["2.43"], &without_fastbins),
+            (&["2.43", "2.44"], &without_fastbins),
         ] {
             let placed = Placed::of(members);
             for release in releases {
