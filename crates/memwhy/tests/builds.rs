@@ -291,27 +291,40 @@ enum Unseen {
     Read,
 }
 
-/// In a program that is not Python's own: one in C with `libpython` as a library, and gdb, which
-/// brings the stripped one of Debian.
+/// Builds the program in C that has an interpreter inside; also says where its library is.
+fn embedding(python: &memwhy_testkit::Interpreter, shared: bool) -> (PathBuf, String) {
+    let prefix = python.path.parent().and_then(Path::parent).expect("a prefix");
+    let (major, minor, _) = python.version;
+    let name = format!("python{major}.{minor}");
+    let program = temporary(&format!("embedding-{name}"));
+    let lib = prefix.join("lib");
+    let mut cc = Command::new("cc");
+    cc.arg(script("c/embedding.c"));
+    cc.arg(format!("-I{}", prefix.join("include").join(&name).display()));
+    if shared {
+        let lib = lib.display();
+        cc.args([format!("-L{lib}"), format!("-l{name}"), format!("-Wl,-rpath,{lib}")]);
+    } else {
+        let config = lib.join(&name).join(format!("config-{major}.{minor}-x86_64-linux-gnu"));
+        cc.arg(config.join(format!("lib{name}.a")));
+        cc.args(["-Wl,--export-dynamic", "-s", "-lpthread", "-ldl", "-lutil", "-lm"]);
+    }
+    let built = cc.arg("-o").arg(&program).status();
+    assert!(built.is_ok_and(|status| status.success()), "cc for {name}");
+    (program, prefix.display().to_string())
+}
+
+/// In a program that is not Python's own: one in C with `libpython` as a library, shared or in the
+/// program itself, which is then stripped, and gdb, which brings the stripped one of Debian.
 #[test]
 fn an_interpreter_inside_of_another_program_is_read() {
     let folder = script("").canonicalize().expect("workloads").display().to_string();
     let mut programs = Vec::new();
-    for python in require(&["3.8.18", "3.13.0"]) {
-        let prefix = python.path.parent().and_then(Path::parent).expect("a prefix");
-        let (major, minor, _) = python.version;
-        let name = format!("python{major}.{minor}");
-        let program = temporary(&format!("embedding-{name}"));
-        let lib = prefix.join("lib").display().to_string();
-        let built = Command::new("cc")
-            .arg(script("c/embedding.c"))
-            .arg(format!("-I{}", prefix.join("include").join(&name).display()))
-            .args([format!("-L{lib}"), format!("-l{name}"), format!("-Wl,-rpath,{lib}")])
-            .arg("-o")
-            .arg(&program)
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "cc for {name}");
-        programs.push((program, vec![("PYTHONHOME", prefix.display().to_string())]));
+    for (python, shared) in [("3.8.18", true), ("3.13.0", true), ("3.11.7", false)] {
+        for python in require(&[python]) {
+            let (program, prefix) = embedding(python, shared);
+            programs.push((program, vec![("PYTHONHOME", prefix)]));
+        }
     }
     if Command::new("gdb").arg("--version").output().is_ok_and(|out| out.status.success()) {
         let starter = temporary("in-gdb.sh");
