@@ -45,7 +45,7 @@ def ready(**truth):
     for names in ["threads", "holders"]:
         if names in truth:
             truth[names] = [called(name) for name in truth[names]]
-    for by_name in ["waits", "held_by"]:
+    for by_name in ["waits", "held_by", "says", "calls"]:
         if by_name in truth:
             truth[by_name] = {called(name): what for name, what in truth[by_name].items()}
     for name, holders in truth.get("held_by", {}).items():
@@ -156,7 +156,7 @@ def itself():
     global cache
     cache = Cache()
     start(cache.refresh, "refresher")
-    ready(deadlock="itself", threads=["refresher"], name="cache.lock")
+    ready(deadlock="itself", threads=["refresher"], name="cache.lock", says={"refresher": "self.lock"})
     stay()
 
 
@@ -268,7 +268,7 @@ def died_holding():
     start(survive, "survivor")
     start(lambda: cache.lock.acquire(), "short-lived").join()
     left.set()
-    ready(deadlock="ended", threads=["survivor"], name="cache.lock")
+    ready(deadlock="ended", threads=["survivor"], name="cache.lock", says={"survivor": "self.lock"})
     stay()
 
 
@@ -281,7 +281,7 @@ def not_notified():
             changed.wait()
 
     start(work, "listener")
-    ready(deadlock=None, waits={"listener": "condition"}, name="changed")
+    ready(deadlock=None, waits={"listener": "condition"}, name="changed", says={"listener": "changed"})
     stay()
 
 
@@ -350,7 +350,85 @@ def full_queue():
             jobs.put(1)
 
     start(produce, "producer")
-    ready(deadlock=None, waits={"producer": "queue"}, name="jobs", items=2)
+    ready(deadlock=None, waits={"producer": "queue"}, name="jobs", items=2, says={"producer": "jobs"})
+    stay()
+
+
+def simple_queue():
+    """A queue that is written in C, with nothing in it."""
+    global letters
+    if not hasattr(queue, "SimpleQueue"):
+        skip()
+    letters = queue.SimpleQueue()
+    start(lambda: letters.get(), "reader")
+    ready(deadlock=None, waits={"reader": "simple-queue"}, name="letters", says={"reader": "letters"})
+    stay()
+
+
+def process_lock():
+    """One thread has a lock that processes share, another one wants it."""
+    global shared
+    import multiprocessing
+    shared = multiprocessing.Lock()
+    taken, never = threading.Event(), threading.Event()
+
+    def keep():
+        with shared:
+            taken.set()
+            never.wait()
+
+    def want():
+        with shared:
+            pass
+
+    start(keep, "keeper")
+    taken.wait()
+    start(want, "wanter")
+    ready(deadlock=None, waits={"wanter": "process-lock", "keeper": "event"}, name="shared",
+          held_by={"wanter": ["keeper"]}, says={"wanter": "shared", "keeper": "never"})
+    stay()
+
+
+def process_queue():
+    """Nothing is in a queue between processes: one thread reads its pipe, another one waits for that."""
+    global parcels
+    import multiprocessing
+    parcels = multiprocessing.Queue()
+    start(lambda: parcels.get(), "first")
+    time.sleep(2 * WAIT)
+    start(lambda: parcels.get(), "second")
+    ready(deadlock=None, waits={"second": "process-lock"}, held_by={"second": ["first"]},
+          name="parcels._rlock", says={"second": "parcels"}, calls={"first": ["read", "pipe:["]})
+    stay()
+
+
+def sockets():
+    """Waiting for others on the network: no lock, but it is told whom for."""
+    import socket
+
+    def listening():
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        return listener, listener.getsockname()
+
+    def named(address):
+        return "127.0.0.1:%d" % address[1]
+
+    global kept
+    quiet, quiet_at = listening()
+    client = socket.create_connection(quiet_at)
+    server, client_at = quiet.accept()
+    # No room for more than one that nobody has accepted.
+    full, full_at = listening()
+    kept = [quiet, client, full, socket.create_connection(full_at)]
+    start(lambda: server.recv(1), "receiver")
+    start(quiet.accept, "acceptor")
+    start(lambda: socket.create_connection(full_at), "connector")
+    ready(deadlock=None, calls={
+        "receiver": ["recvfrom", "tcp %s to %s" % (named(quiet_at), named(client_at))],
+        "acceptor": ["accept", "tcp listens at " + named(quiet_at)],
+        "connector": ["connect", " to " + named(full_at)]})
     stay()
 
 
@@ -368,7 +446,7 @@ def semaphore():
         start(work, "worker-%d" % number)
         time.sleep(WAIT)
     ready(deadlock=None, waits={"worker-2": "semaphore", "worker-0": "event"}, name="slots",
-          holders=["worker-0", "worker-1"])
+          holders=["worker-0", "worker-1"], says={"worker-2": "slots", "worker-0": "never"})
     stay()
 
 
@@ -385,7 +463,8 @@ def joined():
     inner = threading.Thread(target=cache.get, name=called("inner"))
     inner.daemon = True
     start(work, "outer")
-    ready(deadlock="cycle", threads=["inner", "outer"], name="cache.lock")
+    ready(deadlock="cycle", threads=["inner", "outer"], name="cache.lock",
+          says={"inner": "self.lock", "outer": "inner"})
     stay()
 
 

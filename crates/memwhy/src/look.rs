@@ -6,17 +6,24 @@
 use crate::capture::{Options, about};
 use crate::sources::Place;
 use crate::threads::Source;
-use memwhy_model::{Case, Problems};
-use memwhy_native::{Images, calls, locks};
+use memwhy_model::{Case, Problems, ThreadFacts, ThreadState, Wait, Waited};
+use memwhy_native::locks::{self, sleep};
+use memwhy_native::{Images, calls};
+use memwhy_python::called::Callers;
 use memwhy_python::find::{self, Interpreter};
 use memwhy_python::frames::Stacks;
-use memwhy_python::runtime;
+use memwhy_python::runtime::{self, InterpreterState, PythonThread};
 use memwhy_python::threads::{Previews, PythonThreads};
 use memwhy_target::live::capture::Clock;
 use memwhy_target::live::pages;
-use memwhy_target::{Call, Memory, OpenError, Process, Touched, View, capture_touched};
+use memwhy_target::{
+    Call, Memory, OpenError, Process, Registers, Thread, Touched, View, capture_touched,
+};
 use std::collections::BTreeMap;
 use std::io;
+
+/// Threads whose locks are named: of more the first, since each is read singly.
+const MOST_NAMED: usize = 64;
 
 /// Observes the threads of a live process. A case without heap, malloc and owners; without
 /// interpreter where there is none that can be read, with the reason among its problems.
@@ -31,7 +38,7 @@ pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let found = find(&process, &mut problems)?;
     let mut timings = vec![clock.lap("look around")];
     let reading = |memory: &Touched, stop: Stop<'_>| {
-        if let Some((images, python)) = &found {
+        if let Some(Found { images, python, .. }) = &found {
             return read_twice(memory, images, python, options, stop);
         }
         while stop()?.is_some() {}
@@ -46,18 +53,22 @@ pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
     let images = Images::of(view);
     let mut about = about(&process);
     about.moment = taken.moment;
-    let stacks = found.map(|(_, python)| {
+    let stacks = found.as_ref().map(|Found { python, .. }| {
         about.python = Some(python.about());
-        let interpreters = runtime::interpreters(view, &python, &mut problems);
+        let interpreters = runtime::interpreters(view, python, &mut problems);
         let mut stacks =
-            PythonThreads::observe(view, &images, &python, &interpreters, &mut problems);
+            PythonThreads::observe(view, &images, python, &interpreters, &mut problems);
         if options.previews {
             stacks.preview_locals(view, &python.layouts);
         }
-        stacks
+        (stacks, interpreters)
     });
+    let (stacks, interpreters) = stacks.unwrap_or_default();
     let source = Source { view, images: &images, process: Some(&process), detail: options.native };
-    let threads = source.join(&taken.threads, stacks.unwrap_or_default());
+    let mut threads = source.join(&taken.threads, stacks);
+    if let Some(found) = &found {
+        found.name_locks(&process, &interpreters, &taken.threads, &mut threads);
+    }
     let sources =
         if options.sources { Place::of(&process).read(&threads) } else { BTreeMap::new() };
     timings.push(clock.lap("threads"));
@@ -67,18 +78,53 @@ pub fn look(pid: u32, options: &Options) -> Result<Case, OpenError> {
 /// Stops the process; returns the system calls that its threads are in, until nothing changes.
 type Stop<'s> = &'s mut dyn FnMut() -> io::Result<Option<Vec<Call>>>;
 
+/// The interpreter of the running process.
+struct Found {
+    images: Images,
+    python: Interpreter,
+    /// The memory of the process while it runs.
+    running: View,
+}
+
+impl Found {
+    /// Says how threads name the locks that they wait for. That is read after the stop, which it
+    /// must not make longer: a thread that is asleep in the same call as it was then has the same
+    /// variables.
+    fn name_locks(
+        &self,
+        process: &Process,
+        interpreters: &[InterpreterState],
+        native: &[Thread],
+        threads: &mut [ThreadFacts],
+    ) {
+        let callers = Callers::new(&self.running, &self.python.layouts);
+        let states: Vec<&PythonThread> =
+            interpreters.iter().flat_map(|interpreter| &interpreter.threads).collect();
+        let waiting = native.iter().zip(threads).filter(|(_, facts)| {
+            facts.state == ThreadState::WaitingLock && !facts.frames.is_empty()
+        });
+        for (thread, facts) in waiting.take(MOST_NAMED) {
+            let Some(Wait { waited: Waited::At { addr, named }, .. }) = &mut facts.waits else {
+                continue;
+            };
+            let Some(state) = states.iter().find(|state| state.is(thread)) else { continue };
+            let name = callers.name_of(state.state, *addr);
+            let place = |registers: Registers| (sleep(&registers), registers.stack_pointer());
+            let still = process.told_registers(thread.tid).map(place);
+            *named = name.filter(|_| still == thread.registers.map(place));
+        }
+    }
+}
+
 /// Finds the interpreter of the running process.
-fn find(
-    process: &Process,
-    problems: &mut Problems,
-) -> Result<Option<(Images, Interpreter)>, OpenError> {
+fn find(process: &Process, problems: &mut Problems) -> Result<Option<Found>, OpenError> {
     let refused = |error: io::Error| memwhy_target::live::capture::refuse(process, &error);
     let maps = process.maps().map_err(refused)?;
     let pages = pages::present(process, &maps).map_err(refused)?;
     let view = View::live(process.clone(), maps, pages);
     let images = Images::of(&view);
     Ok(match find::find(&view, &images, problems) {
-        Ok(python) => Some((images, python)),
+        Ok(python) => Some(Found { images, python, running: view }),
         Err(refusal) => {
             let kind = memwhy_model::ProblemKind::CalibrationFailed;
             problems.note(kind, || refusal.to_string());

@@ -1,6 +1,6 @@
 //! What does each thread do: the kernel's, C's and Python's word of it joined.
 
-use memwhy_model::{Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState};
+use memwhy_model::{Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState, Wait, Waited};
 use memwhy_native::locks::Sleep;
 use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls, locks};
 use memwhy_python::frames::Loop;
@@ -85,27 +85,34 @@ impl Source<'_> {
                 _ if registers.are_exact() || thread.state == 'R' => ThreadState::Running,
                 _ => facts.state,
             };
-            let Some(Sleep::Futex { at, .. }) = locks::sleep(&registers) else { continue };
+            let Some(Sleep::Futex { at, timed, .. }) = locks::sleep(&registers) else { continue };
             if facts.state != ThreadState::Idle {
                 continue;
             }
+            let wait = |addr, timed| Wait {
+                waited: Waited::At { addr, named: None },
+                timed,
+                asleep_s: thread.asleep_s,
+                ..Wait::default()
+            };
             let lock = || {
                 let parked = parking.at(self.view, at, registers.stack_pointer());
                 parked.or_else(|| locks::lock_at(self.view, at, &exists))
             };
             match sleeps_for(facts, at, &gils) {
                 Waits::Gil => {
-                    (facts.state, facts.waits_at) = (ThreadState::WaitingGil, Some(at));
+                    facts.state = ThreadState::WaitingGil;
+                    facts.waits = Some(wait(at, false));
                 }
                 Waits::Lock => {
                     facts.state = ThreadState::WaitingLock;
-                    facts.waits_at = lock().or(Some(at));
+                    facts.waits = Some(wait(lock().unwrap_or(at), timed));
                 }
                 // Names say that it is no lock, or there are none.
                 Waits::Condition => {}
                 Waits::Something => {
-                    facts.waits_at = lock();
-                    if facts.waits_at.is_some() {
+                    facts.waits = lock().map(|at| wait(at, timed));
+                    if facts.waits.is_some() {
                         facts.state = ThreadState::WaitingLock;
                     }
                 }

@@ -79,7 +79,9 @@ fn frames_of(text: &str) -> Option<Vec<(String, u32)>> {
         let (_, rest) = rest.split_once(", line ")?;
         let (number, name) = rest.split_once(", in ")?;
         let name = name.split_whitespace().next().unwrap_or_default();
-        Some((name.to_owned(), number.parse().ok()?))
+        // A call that has not come to its first line yet.
+        let number = if number == "?" { Some(0) } else { number.parse().ok() };
+        Some((name.to_owned(), number?))
     });
     Some(frames.collect())
 }

@@ -4,7 +4,7 @@
 //! alone are in one process, which every interpreter runs; the others are looked at on one of each way
 //! to keep locks and frames, and on all with `MEMWHY_LOCKS=all`.
 
-use memwhy::model::{AbsentHolder, Case, LockFacts, LockKind, ThreadState};
+use memwhy::model::{AbsentHolder, Case, LockFacts, LockKind, ThreadState, Waited};
 use memwhy::{Options, Verdict};
 use memwhy_reason::analyses::{Knot, KnotKind, Locks};
 use memwhy_reason::{Ask, Finding, Standing};
@@ -42,7 +42,7 @@ const ONE_OF_EACH: [&str; 7] = ["2.7", "debian-2.7", "3.6", "3.10", "3.12", "3.1
 
 /// Scenarios that leave each other alone. The last two must be the last: an import that hangs keeps
 /// others from importing, and a thread that begins later may have the number of one that has ended.
-const TOGETHER: [&str; 18] = [
+const TOGETHER: [&str; 22] = [
     "file_lock",
     "record_lock",
     "two_locks",
@@ -53,6 +53,10 @@ const TOGETHER: [&str; 18] = [
     "event",
     "barrier",
     "full_queue",
+    "simple_queue",
+    "process_lock",
+    "process_queue",
+    "sockets",
     "semaphore",
     "future",
     "joined",
@@ -111,7 +115,7 @@ fn check(python: &Interpreter, scenarios: &[&str], holds: Law) {
     for _ in 0..LOOKS {
         let case = memwhy::capture(pid, &Options::default())
             .unwrap_or_else(|error| panic!("{label}: {error}"));
-        let stacks = stacks_agree(pid, &case);
+        let stacks = stacks_agree(pid, &case, truth);
         said = stacks
             .and_then(|()| holds_of(case, truth, holds))
             .map_err(|why| format!("{label}: {why}"));
@@ -129,13 +133,14 @@ fn check(python: &Interpreter, scenarios: &[&str], holds: Law) {
 const LOOKS: usize = 12;
 
 /// Whether a look at the stacks alone, which copies no heap, says of the same threads that they wait
-/// for a lock: also where no name says so.
-fn stacks_agree(pid: u32, case: &Case) -> Result<(), String> {
+/// for a lock, also where no name says so; and whether it has the words of their functions for it.
+fn stacks_agree(pid: u32, case: &Case, truth: &Value) -> Result<(), String> {
     let options = Options { look: Duration::ZERO, ..Options::default() };
     let looked = memwhy::look(pid, &options).map_err(|error| error.to_string())?;
     for thread in &case.threads {
         let Some(wait) = thread.waits.as_ref().filter(|wait| !wait.timed) else { continue };
-        let wanted = match case.locks[wait.lock as usize].kind {
+        let Some(lock) = wait.lock().map(|place| &case.locks[place as usize]) else { continue };
+        let wanted = match lock.kind {
             LockKind::Lock
             | LockKind::RLock
             | LockKind::Mutex
@@ -154,10 +159,28 @@ fn stacks_agree(pid: u32, case: &Case) -> Result<(), String> {
         };
         let same = looked.threads.iter().find(|one| one.tid == thread.tid);
         let same = same.ok_or(format!("{} is not there any more", thread.name))?;
-        let agrees = !wanted || (same.state == ThreadState::WaitingLock && same.waits_at.is_some());
+        let agrees = !wanted || (same.state == ThreadState::WaitingLock && same.waits.is_some());
         ensure(agrees, || format!("its stack does not say that it waits: {same:#?}"))?;
     }
+    for (name, says) in scenarios_of(truth).iter().filter_map(|one| one["says"].as_object()).flatten()
+    {
+        let thread = looked.threads.iter().find(|thread| thread.name == *name);
+        let waits = thread.and_then(|thread| thread.waits.as_ref());
+        let named = match waits.map(|wait| &wait.waited) {
+            Some(Waited::At { named, .. }) => named.as_ref().map(|named| named.name.as_str()),
+            Some(Waited::Lock(_)) | None => None,
+        };
+        ensure(named == says.as_str(), || format!("{name} says {says}, not {thread:#?}"))?;
+    }
     Ok(())
+}
+
+/// What each scenario of a process says of itself.
+fn scenarios_of(truth: &Value) -> Vec<Value> {
+    match truth["together"].as_object() {
+        Some(all) => all.values().filter(|one| one["skip"] != true).cloned().collect(),
+        None => vec![truth.clone()],
+    }
 }
 
 /// Whether what every scenario of a process says of itself is what is seen, and no more.
@@ -166,10 +189,7 @@ fn holds_of(case: Case, truth: &Value, holds: Law) -> Result<(), String> {
     let screen = memwhy_report::text::locks(&case, LocksShown::Busy, Style::default());
     let knots = Ask::new(&case).get::<Locks>().knots.clone();
     let mut seen = Seen { truth: Value::Null, case, verdict, screen, knots };
-    let of: Vec<Value> = match truth["together"].as_object() {
-        Some(all) => all.values().filter(|one| one["skip"] != true).cloned().collect(),
-        None => vec![truth.clone()],
-    };
+    let of = scenarios_of(truth);
     let together = truth["together"].is_object();
     let deadlocks = of.iter().filter(|one| one["deadlock"].is_string()).count();
     let all = seen.knots.clone();
@@ -205,7 +225,7 @@ impl Seen {
     /// The lock that a thread waits for.
     fn waited(&self, name: &str) -> Option<&LockFacts> {
         let thread = self.case.threads.iter().find(|thread| thread.name == name)?;
-        self.case.locks.get(thread.waits.as_ref()?.lock as usize)
+        self.case.locks.get(thread.waits.as_ref()?.lock()? as usize)
     }
 
     fn called(&self, name: &str) -> Option<&LockFacts> {
@@ -279,6 +299,14 @@ fn as_it_says(seen: &Seen) -> Result<(), String> {
         let tids = lock.holders.iter().filter_map(|holder| holder.tid);
         let found: Vec<String> = tids.map(|tid| seen.name(tid)).collect();
         ensure(*holders == serde_json::json!(found), || format!("{thread} waits for {lock:?}"))?;
+    }
+    for (thread, call) in truth["calls"].as_object().into_iter().flatten() {
+        let facts = seen.case.threads.iter().find(|one| one.name == *thread);
+        let facts = facts.and_then(|one| one.call.as_ref()).ok_or(format!("no call of {thread}"))?;
+        let (name, about) = (call[0].as_str().unwrap_or("?"), call[1].as_str().unwrap_or("?"));
+        // `accept` is `accept4` where there is one.
+        let is = facts.name.trim_end_matches('4') == name && facts.about.contains(about);
+        ensure(is, || format!("{thread} is in {facts:?}, not {call}"))?;
     }
     for (thread, kind) in truth["waits"].as_object().into_iter().flatten() {
         let lock = seen.waited(thread).ok_or(format!("{thread} does not wait"))?;

@@ -52,7 +52,8 @@ pub use heap::{
 pub use interpreters::{InterpreterFacts, TypeCacheFacts};
 pub use kernel::{CgroupFacts, Charges, ForkFacts, HugeFacts, HugeMapping, Relation, StackFacts};
 pub use locks::{
-    AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, Wait, Wants,
+    AbsentHolder, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser, NamedBy, Wait,
+    Waited, Wants,
 };
 pub use native_memory::{
     Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory, Tally,

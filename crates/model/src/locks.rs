@@ -231,14 +231,57 @@ pub struct LockUser {
 /// What a thread waits for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wait {
-    /// The lock in `Case::locks`.
-    pub lock: u32,
+    /// What it waits for.
+    pub waited: Waited,
     /// What it wants of it.
     pub wants: Wants,
     /// Whether it gives up by itself after some time.
     pub timed: bool,
     /// For how many seconds at least it has been asleep, where the kernel tells.
     pub asleep_s: Option<f64>,
+}
+
+impl Wait {
+    /// The place in `Case::locks` of the lock that it waits for, if locks were looked for.
+    #[must_use]
+    pub const fn lock(&self) -> Option<u32> {
+        match self.waited {
+            Waited::Lock(place) => Some(place),
+            Waited::At { .. } => None,
+        }
+    }
+}
+
+/// What a thread waits for: one thing, said by what was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waited {
+    /// A lock, by its place in `Case::locks`.
+    Lock(u32),
+    /// Where only stacks were read, something in memory.
+    At {
+        /// The lock, or else the word that the thread sleeps at.
+        addr: Addr,
+        /// How its own functions name it.
+        named: Option<NamedBy>,
+    },
+}
+
+impl Default for Waited {
+    fn default() -> Self {
+        Self::Lock(0)
+    }
+}
+
+/// How a running function names something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedBy {
+    /// In its own words: `self.queue`.
+    pub name: String,
+    /// The type of what it names so.
+    pub type_name: String,
+    /// The function.
+    pub function: String,
 }
 
 /// What somebody wants of a lock.

@@ -15,7 +15,7 @@ pub enum ThreadState {
     Idle,
     /// Waiting for the GIL.
     WaitingGil,
-    /// Waiting for a lock, of Python or of C: [`ThreadFacts::waits_at`].
+    /// Waiting for a lock, of Python or of C: [`ThreadFacts::waits`].
     WaitingLock,
     /// In the garbage collector.
     Gc,
@@ -64,9 +64,6 @@ pub struct ThreadFacts {
     pub native: NativeStack,
     /// The system call that it is in.
     pub call: Option<SystemCall>,
-    /// Where the lock is that it waits for: that of `waits`; where locks were not looked for, the word
-    /// that it sleeps at, or what it is parked at.
-    pub waits_at: Option<Addr>,
     /// Stacks of other interpreters that are left out: up to 3.10 nothing says which thread runs
     /// them, only that this one created the interpreter, and it has frames of its own.
     pub left_out: u32,

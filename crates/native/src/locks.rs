@@ -27,9 +27,9 @@ const F_SETLKW: u64 = 7;
 const F_OFD_SETLKW: u64 = 38;
 const LOCK_NB: u64 = 4;
 
-/// Of a lock, what is before the word that threads sleep at, and all that is read of it.
-const BEFORE: u64 = 16;
-const AROUND: usize = 64;
+/// Of a lock, what is read before the word that threads sleep at, and from there on.
+const BEFORE: usize = 16;
+const AFTER: usize = 48;
 
 /// `FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME`.
 const FUTEX_FLAGS: u64 = 128 | 256;
@@ -153,8 +153,10 @@ pub fn lock_at(memory: &dyn Memory, word: Addr, exists: &dyn Fn(u32) -> bool) ->
 pub fn touch(memory: &dyn Memory, call: &Call) {
     let [at, ..] = call.arguments;
     if matches!(call.number, FUTEX | RESTART) {
-        // What cannot be read now cannot be read later.
-        let _ = memory.read(Addr(at).before(BEFORE), &mut [0; AROUND]);
+        // What cannot be read now cannot be read later. A semaphore that processes share begins a
+        // page, and nothing may be mapped before it.
+        let _ = memory.read(Addr(at), &mut [0; AFTER]);
+        let _ = memory.read(Addr(at).before(BEFORE as u64), &mut [0; BEFORE]);
     }
 }
 
@@ -204,9 +206,11 @@ fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sleep, lock_at, pthread_lock, sleep};
+    use super::{FUTEX, Sleep, lock_at, pthread_lock, sleep, touch};
     use memwhy_model::Addr;
-    use memwhy_target::{Fault, Memory, Registers};
+    use memwhy_target::{Call, Fault, Memory, Registers};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
 
     /// Memory that begins at 0x1000.
     struct Words(Vec<u32>);
@@ -235,6 +239,24 @@ mod tests {
         let file = Some(Sleep::File { descriptor: 3 });
         assert_eq!(said("73 0x3 0x2 0x0 0x0 0x0 0x0 0x7ffe0 0x7f12"), file);
         assert_eq!(said("73 0x3 0x6 0x0 0x0 0x0 0x0 0x7ffe0 0x7f12"), None);
+    }
+
+    /// `sem_open` maps a page of its own.
+    #[test]
+    fn a_lock_at_the_very_beginning_of_memory_is_touched() {
+        struct Heard(AtomicBool);
+        impl Memory for Heard {
+            fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
+                if addr < Addr(0x1000) {
+                    return Err(Fault::unmapped(addr));
+                }
+                self.0.fetch_or(addr == Addr(0x1000) && buf.len() >= 28, Relaxed);
+                Ok(())
+            }
+        }
+        let heard = Heard(AtomicBool::new(false));
+        touch(&heard, &Call { number: FUTEX, arguments: [0x1000, 0, 0, 0, 0, 0] });
+        assert!(heard.0.load(Relaxed));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod alive;
 pub mod alloc;
 pub mod attributes;
 mod buffers;
+pub mod called;
 pub mod closeups;
 pub mod code;
 pub mod details;

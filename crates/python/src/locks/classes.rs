@@ -49,7 +49,7 @@ pub(crate) enum Class {
 }
 
 /// What a type that is called so is; subclasses are found by their bases.
-fn class(name: &str) -> Option<Class> {
+pub(crate) fn class(name: &str) -> Option<Class> {
     Some(match name {
         "thread.lock" | "_thread.lock" => Class::Lock,
         "_thread.RLock" => Class::RLock,

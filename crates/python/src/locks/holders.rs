@@ -12,7 +12,7 @@
 //! Source: `Python/ceval.c` (`SETUP_WITH`, `BEFORE_WITH`, `LOAD_SPECIAL`),
 //! `Objects/exception_handling_notes.txt`, 3.11; `InternalDocs/exception_handling.md`.
 
-use super::world::{Call, World};
+use super::world::{Call, Sight, World};
 use crate::dict;
 use crate::layout::tables::code_object::Variables;
 use crate::layout::tables::frame_object::{BLOCK_LEVEL, BLOCK_SIZE, FrameContent};
@@ -179,7 +179,7 @@ pub(crate) struct Mentions {
 }
 
 impl Mentions {
-    pub(crate) fn of(world: &World<'_>, call: &Call) -> Self {
+    pub(crate) fn of(world: &Sight<'_>, call: &Call) -> Self {
         let mut mentions = Self { names: names(world, call.frame.code), objects: Vec::new() };
         let mut first: Vec<(Addr, String)> =
             call.frame.locals.iter().map(|local| (local.value, local.name.clone())).collect();
@@ -205,6 +205,11 @@ impl Mentions {
         mentions
     }
 
+    /// All that it names, and how.
+    pub(crate) fn objects(&self) -> &[(Addr, String)] {
+        &self.objects
+    }
+
     /// How the function names the object.
     pub(crate) fn name_of(&self, object: Addr) -> Option<&str> {
         self.objects.iter().find(|(at, _)| *at == object).map(|(_, name)| name.as_str())
@@ -216,7 +221,7 @@ impl Mentions {
     }
 }
 
-fn names(world: &World<'_>, code: Addr) -> Vec<String> {
+fn names(world: &Sight<'_>, code: Addr) -> Vec<String> {
     let read = || {
         let tuple = world.layouts.code_object.names.read(world.memory, code).ok()??;
         let count = world.length(tuple)?;
@@ -227,7 +232,7 @@ fn names(world: &World<'_>, code: Addr) -> Vec<String> {
     read().unwrap_or_default().into_iter().filter_map(text).collect()
 }
 
-fn globals(world: &World<'_>, call: &Call) -> Option<Addr> {
+fn globals(world: &Sight<'_>, call: &Call) -> Option<Addr> {
     let field = match (world.layouts.interpreter_frame, world.layouts.frame_object.content) {
         (Some(fields), _) => fields.globals,
         (None, FrameContent::Here { globals, .. }) => globals,

@@ -5,11 +5,11 @@
 //! neither C stacks nor symbols.
 
 pub(crate) mod classes;
-mod holders;
+pub(crate) mod holders;
 mod names;
 mod own;
 mod parts;
-mod state;
+pub(crate) mod state;
 mod waits;
 pub(crate) mod world;
 
@@ -25,7 +25,7 @@ use memwhy_model::{
 };
 use memwhy_native::Images;
 use memwhy_native::locks::sleep;
-use memwhy_target::{Memory, MemoryExt, Thread};
+use memwhy_target::{Memory, Thread};
 pub(crate) use own::OwnLocks;
 use parts::{Part, Parts};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,6 +36,8 @@ use world::{Identities, Runner, World};
 const MOST_FRAMES: usize = 10_000;
 /// Calls whose names are looked up, of one thread.
 const MOST_CALLS: usize = 100;
+/// Where a lock of `multiprocessing.synchronize` has the lock that is written in C.
+const WRAPPED: &str = "._semlock";
 /// Locks that are named, and whose holders are looked for.
 const MOST_OF_INTEREST: usize = 4096;
 
@@ -67,16 +69,12 @@ impl Observed {
     pub(crate) fn join(self, threads: &mut [ThreadFacts]) -> (Vec<LockFacts>, Vec<TaskFacts>) {
         for (tid, wait) in self.waits {
             let Some(facts) = threads.iter_mut().find(|facts| facts.tid == tid) else { continue };
-            let lock = self.locks.get(wait.lock as usize);
+            let lock = wait.lock().and_then(|place| self.locks.get(place as usize));
             facts.state = match lock.map(|lock| lock.kind) {
                 Some(LockKind::Gil) => ThreadState::WaitingGil,
                 Some(kind) if kind.is_given_back() => ThreadState::WaitingLock,
                 Some(_) | None => facts.state,
             };
-            // One word for it: that of the lock, not of what it is made of.
-            let in_memory =
-                |lock: &&LockFacts| !matches!(lock.kind, LockKind::File | LockKind::ThreadEnd);
-            facts.waits_at = lock.filter(in_memory).map(|lock| lock.addr).or(facts.waits_at);
             facts.waits = Some(wait);
         }
         (self.locks, self.tasks)
@@ -150,7 +148,11 @@ fn look(world: &World<'_>, own: &OwnLocks, runners: &[Runner], modules: &[Addr])
         .collect();
     let mut names = names::of(world, modules, &wanted);
     for lock in &mut table.locks {
-        if let Some(name) = names.remove(&lock.addr) {
+        if let Some(mut name) = names.remove(&lock.addr) {
+            // What the program has is what `multiprocessing` wraps around it.
+            if lock.kind == LockKind::ProcessLock && name.ends_with(WRAPPED) {
+                name.truncate(name.len() - WRAPPED.len());
+            }
             lock.name = Some(name);
         }
     }
@@ -166,7 +168,7 @@ impl Table<'_, '_> {
             let Some(class) = class else { continue };
             let addr = graph.addr(id);
             if class == Class::ThreadHandle {
-                self.add_end(addr);
+                self.ends.extend(state::end(self.world, addr));
             }
             let Some(stated) = state::of(self.world, class, addr) else { continue };
             let object = match self.parts.whole_of(addr) {
@@ -228,16 +230,6 @@ impl Table<'_, '_> {
         }
     }
 
-    /// 3.13: who joins a thread is parked at a byte of a struct that its handle points at.
-    fn add_end(&mut self, handle: Addr) {
-        let (memory, layouts) = (self.world.memory, self.world.layouts);
-        let Some(fields) = layouts.thread_handle else { return };
-        let Ok(Some(at)) = memory.ptr(handle.at(layouts.object.size)) else { return };
-        if let Ok(ident) = fields.ident.read(memory, at) {
-            self.ends.insert(fields.thread_is_exiting.addr(at), ident);
-        }
-    }
-
     /// Says of each lock what it is the inside of.
     fn put_inside(&mut self) {
         for place in 0..self.locks.len() {
@@ -269,7 +261,7 @@ impl Table<'_, '_> {
             .filter(|(lock, _)| lock.holders.is_empty())
             .map(|(lock, place)| (lock.addr, place))
             .collect();
-        let waited: FxHashSet<u32> = waits.iter().map(|(_, wait)| wait.lock).collect();
+        let waited: FxHashSet<u32> = waits.iter().filter_map(|(_, wait)| wait.lock()).collect();
         let nameless: Vec<(Addr, u32)> =
             nameless.into_iter().filter(|(_, place)| waited.contains(place)).collect();
         if nameless.is_empty() {
@@ -343,7 +335,7 @@ impl Table<'_, '_> {
 
     /// Locks that somebody waits for or has, and what they are the inside of.
     fn interesting(&self, waits: &[(u32, Wait)]) -> Vec<u32> {
-        let waited = waits.iter().map(|(_, wait)| wait.lock);
+        let waited = waits.iter().filter_map(|(_, wait)| wait.lock());
         let held = self.locks.iter().zip(0..).filter(|(lock, _)| {
             let items = lock.items.is_some_and(|items| items > 0) && is_queue(lock.kind);
             lock.state == LockState::Held && lock.kind.is_given_back() || items
@@ -399,7 +391,7 @@ const fn is_queue(kind: LockKind) -> bool {
 }
 
 fn waits_for(waits: &[(u32, Wait)], tid: u32, place: u32) -> bool {
-    waits.iter().any(|(waiter, wait)| *waiter == tid && wait.lock == place)
+    waits.iter().any(|(waiter, wait)| *waiter == tid && wait.lock() == Some(place))
 }
 
 /// `flush() at app/log.py:31`.

@@ -5,7 +5,7 @@
 
 use super::classes::Class;
 use super::parts::Whole;
-use super::world::World;
+use super::world::Sight;
 use crate::layout::Ptr;
 use crate::layout::tables::lock::LockState as Shape;
 use crate::layout::tables::simple_queue::QueueItems;
@@ -28,9 +28,9 @@ pub(crate) struct Stated {
 
 /// The word that the kernel lets threads sleep at is the low half of a `sem_t` of glibc (and all of
 /// one of musl); it counts how often the semaphore can be taken.
-fn semaphore(world: &World<'_>, at: Ptr) -> Stated {
+fn semaphore(sight: &Sight<'_>, at: Ptr) -> Stated {
     let Some(at) = at else { return Stated::default() };
-    let state = match world.memory.u32(at) {
+    let state = match sight.memory.u32(at) {
         Ok(0) => LockState::Held,
         Ok(_) => LockState::Free,
         Err(_) => LockState::Unknown,
@@ -38,12 +38,12 @@ fn semaphore(world: &World<'_>, at: Ptr) -> Stated {
     Stated { state, word: Some(at), ..Stated::default() }
 }
 
-fn shaped(world: &World<'_>, shape: Shape, addr: Addr) -> Stated {
-    let memory = world.memory;
+fn shaped(sight: &Sight<'_>, shape: Shape, addr: Addr) -> Stated {
+    let memory = sight.memory;
     match shape {
-        Shape::Semaphore(field) => semaphore(world, field.read(memory, addr).ok().flatten()),
+        Shape::Semaphore(field) => semaphore(sight, field.read(memory, addr).ok().flatten()),
         Shape::Flag { semaphore: field, locked } => {
-            let stated = semaphore(world, field.read(memory, addr).ok().flatten());
+            let stated = semaphore(sight, field.read(memory, addr).ok().flatten());
             // The flag is what Python code goes by; who takes the lock sets it a moment later.
             match locked.read(memory, addr) {
                 Ok(0) if stated.state != LockState::Held => {
@@ -64,20 +64,20 @@ fn shaped(world: &World<'_>, shape: Shape, addr: Addr) -> Stated {
 }
 
 /// What a lock that is written in C says of itself.
-pub(crate) fn of(world: &World<'_>, class: Class, addr: Addr) -> Option<Stated> {
-    let (memory, layouts) = (world.memory, world.layouts);
+pub(crate) fn of(sight: &Sight<'_>, class: Class, addr: Addr) -> Option<Stated> {
+    let (memory, layouts) = (sight.memory, sight.layouts);
     match class {
-        Class::Lock => Some(shaped(world, layouts.lock?.state, addr)),
+        Class::Lock => Some(shaped(sight, layouts.lock?.state, addr)),
         Class::RLock => {
             let fields = layouts.rlock?;
-            let stated = shaped(world, fields.state, addr);
+            let stated = shaped(sight, fields.state, addr);
             let owner = fields.owner.read(memory, addr).ok().filter(|owner| *owner != 0);
             Some(Stated { owner: owner.filter(|_| stated.state != LockState::Free), ..stated })
         }
         Class::SimpleQueue => match layouts.simple_queue?.items {
             QueueItems::List { lock, lst, lst_pos } => {
-                let stated = semaphore(world, lock.read(memory, addr).ok().flatten());
-                let all = lst.read(memory, addr).ok().flatten().and_then(|list| world.length(list));
+                let stated = semaphore(sight, lock.read(memory, addr).ok().flatten());
+                let all = lst.read(memory, addr).ok().flatten().and_then(|list| sight.length(list));
                 let taken = lst_pos.read(memory, addr).ok().and_then(|at| u64::try_from(at).ok());
                 let items = all.zip(taken).and_then(|(all, taken)| all.checked_sub(taken));
                 Some(Stated { state: LockState::Unknown, items, ..stated })
@@ -89,7 +89,7 @@ pub(crate) fn of(world: &World<'_>, class: Class, addr: Addr) -> Option<Stated> 
                 Some(Stated { word: parked_at, items, ..Stated::default() })
             }
         },
-        Class::ProcessLock => process_lock(world, addr),
+        Class::ProcessLock => process_lock(sight, addr),
         Class::ThreadHandle
         | Class::Condition
         | Class::Event
@@ -107,23 +107,31 @@ pub(crate) fn of(world: &World<'_>, class: Class, addr: Addr) -> Option<Stated> 
     }
 }
 
+/// 3.13: who joins a thread is parked at a byte of a struct that its handle points at, which also
+/// has the thread's identity.
+pub(crate) fn end(sight: &Sight<'_>, handle: Addr) -> Option<(Addr, u64)> {
+    let fields = sight.layouts.thread_handle?;
+    let at = sight.memory.ptr(handle.at(sight.layouts.object.size)).ok()??;
+    Some((fields.thread_is_exiting.addr(at), fields.ident.read(sight.memory, at).ok()?))
+}
+
 /// `SemLockObject`, the same since 2.6: the semaphore, the thread that took it last, how often the
 /// process has it, how many may have it.
-fn process_lock(world: &World<'_>, addr: Addr) -> Option<Stated> {
-    let fields = addr.at(world.layouts.object.size);
-    let handle = world.memory.ptr(fields).ok()?;
-    let stated = semaphore(world, handle);
-    let last = world.memory.u64(fields.at(8)).ok()?;
-    let count = world.memory.u32(fields.at(16)).ok()?.cast_signed();
-    let limit = world.memory.u32(fields.at(20)).ok().map(u64::from);
+fn process_lock(sight: &Sight<'_>, addr: Addr) -> Option<Stated> {
+    let fields = addr.at(sight.layouts.object.size);
+    let handle = sight.memory.ptr(fields).ok()?;
+    let stated = semaphore(sight, handle);
+    let last = sight.memory.u64(fields.at(8)).ok()?;
+    let count = sight.memory.u32(fields.at(16)).ok()?.cast_signed();
+    let limit = sight.memory.u32(fields.at(20)).ok().map(u64::from);
     let owner = (count > 0 && limit == Some(1) && last != 0).then_some(last);
     Some(Stated { owner, limit, ..stated })
 }
 
 /// What something that is written in Python says of itself.
-pub(crate) fn of_whole(world: &World<'_>, whole: &Whole) -> Stated {
+pub(crate) fn of_whole(sight: &Sight<'_>, whole: &Whole) -> Stated {
     let get = |names: &[&str]| whole.attributes.get(names);
-    let number = |names: &[&str]| world.number(get(names));
+    let number = |names: &[&str]| sight.number(get(names));
     let count = |names: &[&str]| number(names).and_then(|n| u64::try_from(n).ok());
     let held = |held: bool| if held { LockState::Held } else { LockState::Free };
     // `None` is no number.
@@ -144,7 +152,7 @@ pub(crate) fn of_whole(world: &World<'_>, whole: &Whole) -> Stated {
             Stated { state, items: free, limit, ..Stated::default() }
         }
         Class::Queue => {
-            let items = get(&["queue"]).and_then(|queue| world.length(queue));
+            let items = get(&["queue"]).and_then(|queue| sight.length(queue));
             let limit = count(&["maxsize"]).filter(|limit| *limit > 0);
             Stated { items, limit, ..Stated::default() }
         }

@@ -5,7 +5,7 @@ use super::world::Runner;
 use super::{OwnLocks, Stated, Table};
 use crate::locks::classes::Class;
 use memwhy_model::{
-    AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, Wait, Wants,
+    AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, Wait, Waited, Wants,
 };
 use memwhy_native::locks::{Sleep, joined, pthread_lock};
 use memwhy_target::FileLock;
@@ -34,7 +34,8 @@ pub(super) fn of(
             // Who wants the GIL looks up now and then whether it must ask for it, and sleeps on.
             let gil = table.locks.get(lock as usize).is_some_and(|l| l.kind == LockKind::Gil);
             let timed = timed && !gil;
-            waits.push((runner.tid, Wait { lock, wants, timed, asleep_s: runner.asleep_s }));
+            let (waited, asleep_s) = (Waited::Lock(lock), runner.asleep_s);
+            waits.push((runner.tid, Wait { waited, wants, timed, asleep_s }));
         }
     }
     waits

@@ -9,18 +9,32 @@ use memwhy_native::locks::Sleep;
 use memwhy_target::{FileLock, Memory};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
+use std::ops::Deref;
 
 /// Instances with more attributes are not those of locks.
 const MOST_ATTRIBUTES: usize = 256;
 /// Names are compared up to this length.
 const LONGEST_NAME: usize = 128;
 
-/// The process, as locks and tasks are read from it.
-pub(crate) struct World<'a> {
+/// What can be read of a process without knowing its heap.
+pub(crate) struct Sight<'a> {
     pub(crate) memory: &'a dyn Memory,
     pub(crate) layouts: &'a Layouts,
+    stacks: RefCell<Stacks<'a>>,
+}
+
+/// The process, as locks and tasks are read from it: all of that, and the heap.
+pub(crate) struct World<'a> {
+    sight: Sight<'a>,
     pub(crate) heap: &'a Heap,
-    pub(crate) stacks: RefCell<Stacks<'a>>,
+}
+
+impl<'a> Deref for World<'a> {
+    type Target = Sight<'a>;
+
+    fn deref(&self) -> &Sight<'a> {
+        &self.sight
+    }
 }
 
 /// A thread, as far as it matters to locks.
@@ -67,9 +81,9 @@ impl Call {
     }
 }
 
-impl<'a> World<'a> {
-    pub(crate) fn new(memory: &'a dyn Memory, layouts: &'a Layouts, heap: &'a Heap) -> Self {
-        Self { memory, layouts, heap, stacks: RefCell::new(Stacks::new(memory, layouts)) }
+impl<'a> Sight<'a> {
+    pub(crate) fn new(memory: &'a dyn Memory, layouts: &'a Layouts) -> Self {
+        Self { memory, layouts, stacks: RefCell::new(Stacks::new(memory, layouts)) }
     }
 
     /// The call whose frame is at `at`; `None` for an entry into the interpreter.
@@ -86,15 +100,9 @@ impl<'a> World<'a> {
         frames.into_iter().filter_map(|at| self.call(at)).collect()
     }
 
-    /// The object at exactly `addr`.
-    pub(crate) fn find(&self, addr: Addr) -> Option<ObjectId> {
-        self.heap.index.find(&self.heap.graph, addr)
-    }
-
-    /// The name of the type of the object at `addr`.
-    pub(crate) fn type_name(&self, addr: Addr) -> Option<&str> {
-        let id = self.find(addr)?;
-        self.heap.types.get(self.heap.graph.type_of(id).0 as usize).map(|info| &*info.name)
+    /// Whether C calls the type of `object` so.
+    fn is_a(&self, object: Addr, name: &str) -> bool {
+        self.stacks.borrow().codes().is_a(object, name)
     }
 
     /// The attributes of an instance, also of 2.7's instances of classes without a type.
@@ -102,7 +110,7 @@ impl<'a> World<'a> {
         let (memory, layouts) = (self.memory, self.layouts);
         let old_style = || {
             let fields = layouts.instance?;
-            (self.type_name(object)? == "builtins.instance").then_some(())?;
+            self.is_a(object, "instance").then_some(())?;
             fields.in_dict.read(memory, object).ok()?
         };
         let pairs = match old_style() {
@@ -126,21 +134,38 @@ impl<'a> World<'a> {
         text::read(self.memory, self.layouts, object?, LONGEST_NAME).ok()
     }
 
+    /// The length of an object that has one.
+    pub(crate) fn length(&self, container: Addr) -> Option<u64> {
+        // 2.7's deques count by themselves.
+        let own = self.layouts.deque.and_then(|deque| deque.len);
+        let is_deque = own.is_some() && self.is_a(container, "collections.deque");
+        let field = own.filter(|_| is_deque).unwrap_or(self.layouts.var_object.ob_size);
+        let size = field.read(self.memory, container).ok()?;
+        u64::try_from(size).ok().filter(|size| *size < 1 << 40)
+    }
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(memory: &'a dyn Memory, layouts: &'a Layouts, heap: &'a Heap) -> Self {
+        Self { sight: Sight::new(memory, layouts), heap }
+    }
+
+    /// The object at exactly `addr`.
+    pub(crate) fn find(&self, addr: Addr) -> Option<ObjectId> {
+        self.heap.index.find(&self.heap.graph, addr)
+    }
+
+    /// The name of the type of the object at `addr`.
+    pub(crate) fn type_name(&self, addr: Addr) -> Option<&str> {
+        let id = self.find(addr)?;
+        self.heap.types.get(self.heap.graph.type_of(id).0 as usize).map(|info| &*info.name)
+    }
+
     /// What a list, deque, tuple or set refers to.
     pub(crate) fn elements(&self, container: Addr) -> impl Iterator<Item = Addr> + '_ {
         let id = self.find(container);
         let rows = id.map(|id| self.heap.graph.references(id)).unwrap_or_default();
         rows.iter().map(|id| self.heap.graph.addr(*id))
-    }
-
-    /// The length of an object that has one.
-    pub(crate) fn length(&self, container: Addr) -> Option<u64> {
-        // 2.7's deques count by themselves.
-        let own = self.layouts.deque.and_then(|deque| deque.len);
-        let is_deque = own.is_some() && self.type_name(container) == Some("collections.deque");
-        let field = own.filter(|_| is_deque).unwrap_or(self.layouts.var_object.ob_size);
-        let size = field.read(self.memory, container).ok()?;
-        u64::try_from(size).ok().filter(|size| *size < 1 << 40)
     }
 }
 

@@ -81,22 +81,34 @@ impl Analysis for Locks {
     }
 }
 
+/// A wait for a lock that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'c> {
+    /// The lock.
+    pub lock: &'c LockFacts,
+    /// Its place in `Case::locks`.
+    pub place: u32,
+    /// What is wanted of it, and for how long.
+    pub wait: &'c Wait,
+}
+
 /// The lock that a thread waits for.
 #[must_use]
-pub fn waited<'c>(case: &'c Case, thread: &ThreadFacts) -> Option<(&'c LockFacts, Wait)> {
-    let wait = thread.waits.clone()?;
-    Some((case.locks.get(wait.lock as usize)?, wait))
+pub fn waited<'c>(case: &'c Case, thread: &'c ThreadFacts) -> Option<Waiting<'c>> {
+    let wait = thread.waits.as_ref()?;
+    let place = wait.lock()?;
+    Some(Waiting { lock: case.locks.get(place as usize)?, place, wait })
 }
 
 fn of(case: &Case) -> Standstill {
-    let waits: BTreeMap<u32, (&LockFacts, Wait)> = case
+    let waits: BTreeMap<u32, Waiting<'_>> = case
         .threads
         .iter()
         .filter_map(|thread| waited(case, thread).map(|found| (thread.tid, found)))
         .collect();
     let mut stuck: BTreeSet<u32> = waits
         .iter()
-        .filter(|(_, (lock, wait))| !wait.timed && holders_decide(lock))
+        .filter(|(_, waiting)| !waiting.wait.timed && holders_decide(waiting.lock))
         .map(|(tid, _)| *tid)
         .collect();
     // Whoever waits for one who can go on, can: until nothing changes.
@@ -104,8 +116,8 @@ fn of(case: &Case) -> Standstill {
         let freed: Vec<u32> = stuck
             .iter()
             .filter(|tid| {
-                waits.get(tid).is_none_or(|(lock, _)| {
-                    lock.holders.iter().any(|holder| can_go_on(holder, &stuck))
+                waits.get(tid).is_none_or(|waiting| {
+                    waiting.lock.holders.iter().any(|holder| can_go_on(holder, &stuck))
                 })
             })
             .copied()
@@ -144,12 +156,12 @@ fn can_go_on(holder: &LockHolder, stuck: &BTreeSet<u32>) -> bool {
 }
 
 /// The circles, and the holders that are not there.
-fn knots(waits: &BTreeMap<u32, (&LockFacts, Wait)>, stuck: &BTreeSet<u32>) -> Vec<Knot> {
+fn knots(waits: &BTreeMap<u32, Waiting<'_>>, stuck: &BTreeSet<u32>) -> Vec<Knot> {
     let mut knots: Vec<Knot> = Vec::new();
     let mut done: BTreeSet<u32> = BTreeSet::new();
     for start in stuck {
         let (mut path, mut at): (Vec<Step>, u32) = (Vec::new(), *start);
-        while let Some((lock, wait)) = waits.get(&at) {
+        while let Some(Waiting { lock, place, .. }) = waits.get(&at).copied() {
             if let Some(begin) = path.iter().position(|step| step.tid == at) {
                 let steps = path.split_off(begin);
                 let known = weakest(&steps, waits);
@@ -161,7 +173,7 @@ fn knots(waits: &BTreeMap<u32, (&LockFacts, Wait)>, stuck: &BTreeSet<u32>) -> Ve
             if done.contains(&at) {
                 break;
             }
-            path.push(Step { tid: at, lock: wait.lock });
+            path.push(Step { tid: at, lock: place });
             let Some(holder) = lock.holders.first() else { break };
             if let Some(tid) = holder.tid {
                 at = tid;
@@ -172,7 +184,7 @@ fn knots(waits: &BTreeMap<u32, (&LockFacts, Wait)>, stuck: &BTreeSet<u32>) -> Ve
             // Several may wait for the same lock: that is one reason.
             let same = knots.iter_mut().find(|knot| {
                 knot.kind == KnotKind::Absent
-                    && knot.steps.first().map(|step| step.lock) == Some(wait.lock)
+                    && knot.steps.first().map(|step| step.lock) == Some(place)
             });
             let (kind, known) = (KnotKind::Absent, holder.how);
             match same {
@@ -194,20 +206,20 @@ fn knots(waits: &BTreeMap<u32, (&LockFacts, Wait)>, stuck: &BTreeSet<u32>) -> Ve
     knots
 }
 
-fn weakest(steps: &[Step], waits: &BTreeMap<u32, (&LockFacts, Wait)>) -> HolderKnown {
-    let holders = steps.iter().filter_map(|step| waits.get(&step.tid)?.0.holders.first());
+fn weakest(steps: &[Step], waits: &BTreeMap<u32, Waiting<'_>>) -> HolderKnown {
+    let holders = steps.iter().filter_map(|step| waits.get(&step.tid)?.lock.holders.first());
     holders.map(|holder| holder.how).min().unwrap_or_default()
 }
 
 /// A lock without a known holder, where every thread waits for good: nobody could give it back.
 fn nobody(
     case: &Case,
-    waits: &BTreeMap<u32, (&LockFacts, Wait)>,
+    waits: &BTreeMap<u32, Waiting<'_>>,
     stuck: &mut BTreeSet<u32>,
 ) -> Vec<Knot> {
     let for_good = |thread: &ThreadFacts| {
         stuck.contains(&thread.tid)
-            || waits.get(&thread.tid).is_some_and(|(lock, wait)| {
+            || waits.get(&thread.tid).is_some_and(|Waiting { lock, wait, .. }| {
                 let plain = lock.kind == LockKind::Lock && lock.holders.is_empty();
                 !wait.timed && plain && lock.state == LockState::Held
             })
@@ -216,9 +228,9 @@ fn nobody(
         return Vec::new();
     }
     let mut by_lock: BTreeMap<u32, Vec<Step>> = BTreeMap::new();
-    for (tid, (_, wait)) in waits.iter().filter(|(tid, _)| !stuck.contains(tid)) {
-        let step = Step { tid: *tid, lock: wait.lock };
-        by_lock.entry(wait.lock).or_default().push(step);
+    for (tid, Waiting { place, .. }) in waits.iter().filter(|(tid, _)| !stuck.contains(tid)) {
+        let step = Step { tid: *tid, lock: *place };
+        by_lock.entry(*place).or_default().push(step);
     }
     let knot = |steps: Vec<Step>| Knot {
         kind: KnotKind::Nobody,
@@ -233,7 +245,7 @@ fn nobody(
 /// Gives the other stuck threads to the reason that they wait for.
 fn put_behind(
     knots: &mut [Knot],
-    waits: &BTreeMap<u32, (&LockFacts, Wait)>,
+    waits: &BTreeMap<u32, Waiting<'_>>,
     stuck: &BTreeSet<u32>,
 ) {
     let mut of: BTreeMap<u32, usize> = BTreeMap::new();
@@ -243,7 +255,7 @@ fn put_behind(
     for tid in stuck {
         let (mut at, mut way) = (*tid, BTreeSet::new());
         while !of.contains_key(&at) && way.insert(at) {
-            let next = waits.get(&at).and_then(|(lock, _)| lock.holders.first()?.tid);
+            let next = waits.get(&at).and_then(|waiting| waiting.lock.holders.first()?.tid);
             let Some(next) = next else { break };
             at = next;
         }
@@ -262,7 +274,7 @@ mod tests {
     use crate::Ask;
     use memwhy_model::{
         AbsentHolder, Case, HolderKnown, LockFacts, LockHolder, LockKind, LockState, ThreadFacts,
-        Wait,
+        Wait, Waited,
     };
 
     fn lock(kind: LockKind, holders: &[u32]) -> LockFacts {
@@ -276,7 +288,7 @@ mod tests {
     }
 
     fn thread(tid: u32, lock: Option<u32>) -> ThreadFacts {
-        let waits = lock.map(|lock| Wait { lock, ..Wait::default() });
+        let waits = lock.map(|lock| Wait { waited: Waited::Lock(lock), ..Wait::default() });
         ThreadFacts { tid, waits, ..ThreadFacts::default() }
     }
 

@@ -40,7 +40,7 @@ impl Hypothesis for Deadlock {
         let found = ask.get::<Locks>();
         let case = ask.case();
         let waiting = case.threads.iter().filter_map(|thread| waited(case, thread));
-        let for_locks = waiting.filter(|(lock, _)| lock.kind.is_given_back()).count();
+        let for_locks = waiting.filter(|waiting| waiting.lock.kind.is_given_back()).count();
         if found.knots.is_empty() {
             let mut summary = format!("no deadlock ({} for a lock)", waiting_threads(for_locks));
             if let Some(said) = gil_kept(case) {
@@ -79,7 +79,7 @@ fn gil_kept(case: &Case) -> Option<String> {
     let waiting = case
         .threads
         .iter()
-        .filter(|thread| thread.waits.as_ref().is_some_and(|wait| wait.lock == place));
+        .filter(|thread| thread.waits.as_ref().is_some_and(|wait| wait.lock() == Some(place)));
     let waiting = waiting.count() as u64;
     let holder = gil.holders.first()?.tid?;
     Some(format!(
@@ -265,7 +265,7 @@ mod tests {
     use crate::{Ask, Confidence, Finding, Standing};
     use memwhy_model::{
         AbsentHolder, Bytes, Case, HeapGraph, HolderKnown, LockFacts, LockHolder, LockKind,
-        LockState, LockUser, ThreadFacts, Wait,
+        LockState, LockUser, ThreadFacts, Wait, Waited,
     };
 
     fn lock(name: &str, holder: LockHolder) -> LockFacts {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     fn thread(tid: u32, name: &str, lock: u32) -> ThreadFacts {
-        let waits = Some(Wait { lock, ..Wait::default() });
+        let waits = Some(Wait { waited: Waited::Lock(lock), ..Wait::default() });
         ThreadFacts { tid, name: name.into(), waits, ..ThreadFacts::default() }
     }
 

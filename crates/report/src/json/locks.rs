@@ -3,7 +3,7 @@
 use super::parts::wrapped;
 use memwhy_model::{AbsentHolder, Case, LockFacts, LockHolder, LockState};
 use memwhy_reason::Ask;
-use memwhy_reason::analyses::locks::waited;
+use memwhy_reason::analyses::locks::{Waiting, waited};
 use memwhy_reason::analyses::{Knot, Locks};
 use memwhy_reason::lock_words::absent_holder;
 use serde::Serialize;
@@ -104,11 +104,11 @@ pub fn locks(case: &Case) -> Value {
         behind: knot.behind.clone(),
     };
     let waits = case.threads.iter().filter_map(|thread| {
-        let (_, wait) = waited(case, thread)?;
+        let Waiting { place, wait, .. } = waited(case, thread)?;
         Some(WaitOut {
             tid: thread.tid,
             name: &thread.name,
-            lock: wait.lock,
+            lock: place,
             wants: wait.wants.id(),
             timed: wait.timed,
             asleep_at_least_s: wait.asleep_s,

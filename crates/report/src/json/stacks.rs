@@ -1,7 +1,9 @@
 //! The threads of a process: `memwhy.stacks/1`, and a part of `memwhy.report/1`.
 
 use super::parts::wrapped;
-use memwhy_model::{Case, Frame, NativeFrame, Span, SystemCall, ThreadFacts, Untold};
+use memwhy_model::{
+    Addr, Case, Frame, LockKind, NativeFrame, Span, SystemCall, ThreadFacts, Untold, Wait, Waited,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub(super) struct ThreadOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<LockOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<CallOut<'a>>,
     /// Python frames and, where they were asked for, C functions merged with them.
     frames: Vec<FrameOut<'a>>,
@@ -44,6 +48,16 @@ pub(super) struct ThreadOut<'a> {
     unwinding_ended: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct LockOut<'a> {
+    name: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
+    type_name: &'a str,
+    /// The function that calls it so, where no module leads to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_function: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -138,11 +152,39 @@ fn one<'a>(case: &'a Case, thread: &'a ThreadFacts, detail: ThreadDetail) -> Thr
         interpreter: thread.is_python.then_some(thread.interpreter),
         ident: thread.is_python.then_some(thread.ident),
         cpu_share: case.about.tells(Untold::CpuUse).then_some(thread.cpu_share),
-        waits_at: thread.waits_at.map(|at| at.to_string()),
+        waits_at: waits_at(case, thread).map(|at| at.to_string()),
+        waits_for: thread.waits.as_ref().and_then(|wait| waits_for(case, wait)),
         call: thread.call.as_ref().map(call),
         frames,
         left_out: (thread.left_out > 0).then_some(thread.left_out),
         unwinding_ended: thread.native.ended.as_deref().filter(|_| detail.native),
+    }
+}
+
+/// Where what a thread waits for is in memory.
+fn waits_at(case: &Case, thread: &ThreadFacts) -> Option<Addr> {
+    match &thread.waits.as_ref()?.waited {
+        Waited::At { addr, .. } => Some(*addr),
+        Waited::Lock(place) => {
+            let lock = case.locks.get(*place as usize)?;
+            let in_memory = !matches!(lock.kind, LockKind::File | LockKind::ThreadEnd);
+            in_memory.then_some(lock.addr)
+        }
+    }
+}
+
+fn waits_for<'a>(case: &'a Case, wait: &'a Wait) -> Option<LockOut<'a>> {
+    match &wait.waited {
+        Waited::At { named, .. } => named.as_ref().map(|named| LockOut {
+            name: &named.name,
+            type_name: &named.type_name,
+            in_function: Some(&named.function),
+        }),
+        Waited::Lock(place) => {
+            let lock = case.locks.get(*place as usize)?;
+            let name = lock.name.as_deref()?;
+            Some(LockOut { name, type_name: &lock.type_name, in_function: None })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
 use crate::style::Tone;
 use memwhy_model::{Case, LockFacts, LockState};
-use memwhy_reason::analyses::locks::waited;
+use memwhy_reason::analyses::locks::{Waiting, waited};
 use memwhy_reason::analyses::{KnotKind, Locks};
 use memwhy_reason::lock_words::{
     asleep, fill, holder, holders, lock_name, thread_name, thread_place, wanted,
@@ -104,7 +104,7 @@ fn waits(case: &Case, blocks: &mut Vec<Block>) {
     let mut table = Table::new(&columns);
     let mut others = 0;
     for thread in &case.threads {
-        let Some((lock, wait)) = waited(case, thread) else {
+        let Some(Waiting { lock, wait, .. }) = waited(case, thread) else {
             others += 1;
             continue;
         };
@@ -112,8 +112,8 @@ fn waits(case: &Case, blocks: &mut Vec<Block>) {
         table.row([
             thread.tid.to_string(),
             thread.name.clone(),
-            asleep(&wait).unwrap_or_default(),
-            format!("{}{timed}", wanted(case, lock, &wait)),
+            asleep(wait).unwrap_or_default(),
+            format!("{}{timed}", wanted(case, lock, wait)),
             holders(case, lock),
         ]);
     }
@@ -132,8 +132,8 @@ fn waits(case: &Case, blocks: &mut Vec<Block>) {
 fn is_waited(case: &Case, lock: &LockFacts) -> bool {
     case.threads
         .iter()
-        .filter_map(|thread| case.locks.get(thread.waits.as_ref()?.lock as usize))
-        .any(|waited| std::ptr::eq(waited, lock))
+        .filter_map(|thread| waited(case, thread))
+        .any(|waiting| std::ptr::eq(waiting.lock, lock))
 }
 
 /// Held, and neither a signal that was not given nor the inside of something.

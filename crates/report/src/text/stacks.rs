@@ -4,7 +4,8 @@ use super::header;
 use crate::Style;
 use crate::blocks::{Block, render};
 use memwhy_model::{
-    Case, Frame, Local, LocalKind, NativeFrame, SourceFile, ThreadFacts, ThreadState,
+    Addr, Case, Frame, Local, LocalKind, NamedBy, NativeFrame, SourceFile, TargetKind, ThreadFacts,
+    ThreadState, Waited,
 };
 use memwhy_reason::lock_words::lock_name;
 use memwhy_reason::wording;
@@ -124,13 +125,15 @@ fn title(case: &Case, group: &[&ThreadFacts]) -> String {
     };
     let Some(first) = group.first() else { return String::new() };
     let mut said = vec![doing(first.state).to_owned()];
-    let lock = first.waits.as_ref().and_then(|wait| case.locks.get(wait.lock as usize));
-    match (lock, first.waits_at) {
-        (Some(lock), _) if group.len() == 1 && first.state != ThreadState::WaitingGil => {
-            said = vec![format!("waiting for {}", lock_name(case, lock))];
+    let waited = first.waits.as_ref().map(|wait| &wait.waited);
+    match waited.filter(|_| group.len() == 1 && first.state != ThreadState::WaitingGil) {
+        Some(Waited::Lock(place)) => {
+            let lock = case.locks.get(*place as usize).map(|lock| lock_name(case, lock));
+            said = lock.map(|lock| vec![format!("waiting for {lock}")]).unwrap_or(said);
         }
-        (_, Some(at)) if group.len() == 1 => said.push(format!(" at {at}")),
-        (_, _) => {}
+        Some(Waited::At { addr, named: None }) => said.push(format!(" at {addr}")),
+        Some(Waited::At { addr, named: Some(named) }) => said = vec![called(*addr, named)],
+        None => {}
     }
     if let Some(call) = &first.call {
         let about = if group.len() == 1 { call.about.as_str() } else { "" };
@@ -155,6 +158,14 @@ fn title(case: &Case, group: &[&ThreadFacts]) -> String {
     let more = group.len() - names.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{} threads {}{more}: {doing}", group.len(), names.join(", "))
+}
+
+/// `waiting for Queue self.queue of consume at 0x7f…`: in the words of the function.
+fn called(addr: Addr, named: &NamedBy) -> String {
+    let NamedBy { name, type_name, function } = named;
+    let own = wording::short_type(type_name).rsplit('.').next().unwrap_or_default();
+    let own = own.trim_start_matches('_');
+    format!("waiting for {own} {name} of {function} at {addr}")
 }
 
 const fn doing(state: ThreadState) -> &'static str {
@@ -293,9 +304,25 @@ fn short_path(path: &str) -> String {
 
 /// What was not shown, and how to see it.
 fn left_out(blocks: &mut Vec<Block>, case: &Case, threads: &[&ThreadFacts], options: StackOptions) {
-    if options.thread.is_some() || case.threads.is_empty() {
-        return;
+    let mut hints = Vec::new();
+    let unnamed = |thread: &&ThreadFacts| {
+        let at = thread.waits.as_ref().is_some_and(|wait| wait.lock().is_none());
+        at && thread.state == ThreadState::WaitingLock
+    };
+    if case.about.kind == TargetKind::Process && threads.iter().any(unnamed) {
+        hints.push(format!("who has these locks, and their names in the program: memwhy locks {}", case.about.pid));
     }
+    if options.thread.is_none() {
+        hints.extend(not_shown(case, threads, options));
+    }
+    if !hints.is_empty() {
+        blocks.push(Block::Gap);
+        blocks.extend(hints.into_iter().map(Block::Line));
+    }
+}
+
+/// Which threads were not shown.
+fn not_shown(case: &Case, threads: &[&ThreadFacts], options: StackOptions) -> Vec<String> {
     let mut hints = Vec::new();
     let native = threads.iter().filter(|thread| !thread.is_python).count();
     if native > 0 && !options.all_threads {
@@ -318,8 +345,5 @@ fn left_out(blocks: &mut Vec<Block>, case: &Case, threads: &[&ThreadFacts], opti
             wording::count(unknown, "stack")
         ));
     }
-    if !hints.is_empty() {
-        blocks.push(Block::Gap);
-        blocks.extend(hints.into_iter().map(Block::Line));
-    }
+    hints
 }
