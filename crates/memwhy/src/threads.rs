@@ -1,6 +1,8 @@
 //! What does each thread do: the kernel's, C's and Python's word of it joined.
 
-use memwhy_model::{Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState, Wait, Waited};
+use memwhy_model::{
+    Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState, Wait, Waited,
+};
 use memwhy_native::locks::Sleep;
 use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls, locks};
 use memwhy_python::frames::Loop;

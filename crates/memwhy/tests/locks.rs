@@ -162,7 +162,8 @@ fn stacks_agree(pid: u32, case: &Case, truth: &Value) -> Result<(), String> {
         let agrees = !wanted || (same.state == ThreadState::WaitingLock && same.waits.is_some());
         ensure(agrees, || format!("its stack does not say that it waits: {same:#?}"))?;
     }
-    for (name, says) in scenarios_of(truth).iter().filter_map(|one| one["says"].as_object()).flatten()
+    for (name, says) in
+        scenarios_of(truth).iter().filter_map(|one| one["says"].as_object()).flatten()
     {
         let thread = looked.threads.iter().find(|thread| thread.name == *name);
         let waits = thread.and_then(|thread| thread.waits.as_ref());
@@ -302,7 +303,8 @@ fn as_it_says(seen: &Seen) -> Result<(), String> {
     }
     for (thread, call) in truth["calls"].as_object().into_iter().flatten() {
         let facts = seen.case.threads.iter().find(|one| one.name == *thread);
-        let facts = facts.and_then(|one| one.call.as_ref()).ok_or(format!("no call of {thread}"))?;
+        let facts =
+            facts.and_then(|one| one.call.as_ref()).ok_or(format!("no call of {thread}"))?;
         let (name, about) = (call[0].as_str().unwrap_or("?"), call[1].as_str().unwrap_or("?"));
         // `accept` is `accept4` where there is one.
         let is = facts.name.trim_end_matches('4') == name && facts.about.contains(about);

@@ -5,7 +5,8 @@ use super::world::Runner;
 use super::{OwnLocks, Stated, Table};
 use crate::locks::classes::Class;
 use memwhy_model::{
-    AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, Wait, Waited, Wants,
+    AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, Wait, Waited,
+    Wants,
 };
 use memwhy_native::locks::{Sleep, joined, pthread_lock};
 use memwhy_target::FileLock;

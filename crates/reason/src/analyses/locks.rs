@@ -212,11 +212,7 @@ fn weakest(steps: &[Step], waits: &BTreeMap<u32, Waiting<'_>>) -> HolderKnown {
 }
 
 /// A lock without a known holder, where every thread waits for good: nobody could give it back.
-fn nobody(
-    case: &Case,
-    waits: &BTreeMap<u32, Waiting<'_>>,
-    stuck: &mut BTreeSet<u32>,
-) -> Vec<Knot> {
+fn nobody(case: &Case, waits: &BTreeMap<u32, Waiting<'_>>, stuck: &mut BTreeSet<u32>) -> Vec<Knot> {
     let for_good = |thread: &ThreadFacts| {
         stuck.contains(&thread.tid)
             || waits.get(&thread.tid).is_some_and(|Waiting { lock, wait, .. }| {
@@ -243,11 +239,7 @@ fn nobody(
 }
 
 /// Gives the other stuck threads to the reason that they wait for.
-fn put_behind(
-    knots: &mut [Knot],
-    waits: &BTreeMap<u32, Waiting<'_>>,
-    stuck: &BTreeSet<u32>,
-) {
+fn put_behind(knots: &mut [Knot], waits: &BTreeMap<u32, Waiting<'_>>, stuck: &BTreeSet<u32>) {
     let mut of: BTreeMap<u32, usize> = BTreeMap::new();
     for (place, knot) in knots.iter().enumerate() {
         of.extend(knot.steps.iter().map(|step| (step.tid, place)));

@@ -310,7 +310,10 @@ fn left_out(blocks: &mut Vec<Block>, case: &Case, threads: &[&ThreadFacts], opti
         at && thread.state == ThreadState::WaitingLock
     };
     if case.about.kind == TargetKind::Process && threads.iter().any(unnamed) {
-        hints.push(format!("who has these locks, and their names in the program: memwhy locks {}", case.about.pid));
+        hints.push(format!(
+            "who has these locks, and their names in the program: memwhy locks {}",
+            case.about.pid
+        ));
     }
     if options.thread.is_none() {
         hints.extend(not_shown(case, threads, options));
