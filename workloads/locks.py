@@ -365,11 +365,18 @@ def simple_queue():
     stay()
 
 
+def forking():
+    """Where processes are not forked, as from 3.14 on, every lock is told to one more process, which
+    starts `sys.executable`: that need not run where somebody else has loaded this program."""
+    import multiprocessing
+    get_context = getattr(multiprocessing, "get_context", None)
+    return get_context("fork") if get_context else multiprocessing
+
+
 def process_lock():
     """One thread has a lock that processes share, another one wants it."""
     global shared
-    import multiprocessing
-    shared = multiprocessing.Lock()
+    shared = forking().Lock()
     taken, never = threading.Event(), threading.Event()
 
     def keep():
@@ -392,8 +399,7 @@ def process_lock():
 def process_queue():
     """Nothing is in a queue between processes: one thread reads its pipe, another one waits for that."""
     global parcels
-    import multiprocessing
-    parcels = multiprocessing.Queue()
+    parcels = forking().Queue()
     start(lambda: parcels.get(), "first")
     time.sleep(2 * WAIT)
     start(lambda: parcels.get(), "second")
