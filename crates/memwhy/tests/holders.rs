@@ -4,7 +4,7 @@
 //! release is added to the list, so that every workload meets several. `MEMWHY_ALL_HOLDERS=1` runs
 //! all of them on all.
 
-use memwhy::model::{Case, Owner};
+use memwhy::model::{Case, Flags, Owner};
 use memwhy::{Options, Verdict};
 use memwhy_reason::Ask;
 use memwhy_reason::holders::{Known, KnownHolders};
@@ -205,28 +205,52 @@ fn small_views_of_large_arrays_are_named() {
     assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
 }
 
+/// Compiles `workloads/c/NAME.c` for an interpreter, and returns the folder of `NAME.so`.
+fn compiled(python: &Interpreter, name: &str) -> String {
+    let asked = "import sysconfig; print(sysconfig.get_paths()['include'])";
+    let include = Command::new(&python.path).args(["-c", asked]).output().expect("it runs");
+    let include = String::from_utf8(include.stdout).expect("a path");
+    let folder = format!("{name}-{}", python.label);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-I", include.trim(), "-o"])
+        .arg(folder.join(format!("{name}.so")))
+        .arg(script(&format!("c/{name}.c")))
+        .output()
+        .expect("scripts/setup installs a compiler");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    folder.display().to_string()
+}
+
 /// What does not say to the collector what it holds: an extension that was compiled for this.
 #[test]
 fn cycles_through_c_that_tells_the_collector_nothing_are_named() {
     for python in require(&["3.8.18", "3.11.7", "3.13.0"]) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-        let asked = "import sysconfig; print(sysconfig.get_paths()['include'])";
-        let include = Command::new(&python.path).args(["-c", asked]).output().expect("it runs");
-        let include = String::from_utf8(include.stdout).expect("a path");
-        let name = format!("untraversed-{}", python.label);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-I", include.trim(), "-o"])
-            .arg(folder.join("untraversed.so"))
-            .arg(script("c/untraversed.c"))
-            .output()
-            .expect("scripts/setup installs a compiler");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let folder = compiled(python, "untraversed");
         let mut wrong = Wrong::default();
-        let folder = folder.display().to_string();
         look(python, "untraversed", &[("MODULES", &folder)], &mut wrong);
         assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
+    }
+}
+
+/// It would be taken for one that only a wrong count keeps.
+#[test]
+fn an_object_that_a_function_has_in_a_register_alone_is_held() {
+    for python in require(&["2.7.18", "3.11.7", "3.13t"]) {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let folder = compiled(python, "in_register");
+        let env = [("MODULES", folder.as_str())];
+        let workload = Workload::start(&python.path, &script("in_register.py"), &env);
+        let case = memwhy::capture(workload.pid(), &Options::default()).expect("a process");
+        let heap = case.heap.as_ref().expect("a heap");
+        let bytes = workload.ready()["bytes"].as_u64().expect("a size");
+        let kept = heap.ids().find(|id| heap.footprint(*id).0 >= bytes).expect("it is there");
+        assert!(!heap.flags(kept).has(Flags::ORPHAN), "{}", python.label);
+        let root = heap.roots().iter().find(|root| root.object == kept);
+        let root = root.map(|root| root.name.as_str());
+        assert_eq!(root, Some("a register of holding"), "{}", python.label);
     }
 }
 

@@ -47,10 +47,8 @@ impl Blocks {
         };
         let is_free = |at: &&Addr| {
             let Ok(bytes) = memory.bytes(**at, shape.size(), MAX_READ) else { return false };
-            let links = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-            let links: Vec<u64> = links.skip(2).step_by(3).collect();
-            let leading = links.iter().filter(|link| **link != 0);
-            leading.clone().count() > 1 && leading.into_iter().all(|link| is_cell(*link))
+            let links: Vec<u64> = links(shape, &bytes).filter(|link| *link != 0).collect();
+            links.len() > 1 && links.into_iter().all(is_cell)
         };
         self.maybe.iter().filter(is_free).copied().collect()
     }
@@ -68,14 +66,21 @@ impl Blocks {
     }
 }
 
+/// What cells have where the type of a number would be.
+fn links(shape: &NumberBlocks, bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let word = |offset: u64| usize::try_from(offset / 8).unwrap_or(usize::MAX);
+    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let of_cells = words.skip(word(shape.first + shape.count + 8)).step_by(word(shape.cell).max(1));
+    of_cells.take(usize::try_from(shape.cells).unwrap_or(0))
+}
+
 /// Whether these bytes, of the size of a block, may be one without numbers: where a cell has its
 /// type there is a link or nothing.
 pub(crate) fn may_be_free(shape: &NumberBlocks, bytes: &[u8]) -> bool {
-    let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
     let is_link =
         |word: u64| word == 0 || (word.is_multiple_of(8) && (1 << 16..1 << 47).contains(&word));
     let cells = usize::try_from(shape.cells).unwrap_or(0);
-    let links: Vec<u64> = words.skip(2).step_by(3).take(cells).collect();
+    let links: Vec<u64> = links(shape, bytes).collect();
     links.len() == cells
         && links.iter().all(|word| is_link(*word))
         && links.iter().filter(|word| **word != 0).count() > 1
@@ -119,7 +124,7 @@ pub(crate) fn cells(
 
 #[cfg(test)]
 mod tests {
-    use super::cells;
+    use super::{cells, may_be_free};
     use crate::layout::facts::NumberBlocks;
 
     const SHAPE: NumberBlocks = NumberBlocks { first: 8, cell: 24, cells: 3, count: 0 };
@@ -133,6 +138,18 @@ mod tests {
     fn free_cells_are_left_out() {
         let block = [0x7000, 1, 0x5000, 42, 0, 0x7018, 41, 2, 0x5000, 40];
         assert_eq!(found(&block), Some(vec![8, 56]));
+    }
+
+    #[test]
+    fn a_block_without_numbers_is_one_whatever_lies_before_the_types() {
+        let plain = [0x70_0000, 0, 0x70_0020, 41, 0, 0x70_0038, 40, 0, 0, 0];
+        // With `Py_DEBUG` two more words are before each count.
+        let debug = NumberBlocks { first: 8, cell: 40, cells: 2, count: 16 };
+        let traced = [0x70_0000, 7, 9, 0, 0x70_0020, 41, 7, 9, 0, 0x70_0048, 40];
+        let bytes = |words: &[u64]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+        assert!(may_be_free(&SHAPE, &bytes(&plain)));
+        assert!(may_be_free(&debug, &bytes(&traced)));
+        assert!(!may_be_free(&SHAPE, &bytes(&traced)));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Which words of C memory are the address of an object: in the data of images, on the stacks of
-//! threads, in what C code took from malloc?
+//! Which words of C are the address of an object: in the data of images, in the registers and on
+//! the stacks of threads, in what C code took from malloc?
 //!
 //! A word may be left over, or a number: such a root is shown only for what Python does not reach.
 
-use super::Finder;
+use super::{Finder, may_be_object};
 use memwhy_model::{Addr, AddrRange, RootKind};
 use memwhy_native::Image;
 use memwhy_target::MemoryExt;
@@ -45,21 +45,24 @@ fn variable(image: &Image, names: &[(AddrRange, String)], at: Addr) -> String {
     }
 }
 
+/// Stacks, and registers: what a function works on may be in one of these alone.
 fn stacks(finder: &mut Finder<'_>) {
     let sources = finder.sources;
     for thread in sources.threads {
-        let Some(pointer) = thread.registers.and_then(|known| known.stack_pointer()) else {
-            continue;
-        };
+        let Some(registers) = thread.registers else { continue };
+        let known = sources.interpreters.iter().flat_map(|state| &state.threads);
+        let python = known.into_iter().find(|known| known.is(thread));
+        let name = python.and_then(|python| sources.thread_names.get(&python.ident));
+        let name = name.map_or_else(|| format!("thread {}", thread.tid), Clone::clone);
+        for word in registers.values().filter(|word| may_be_object(*word)) {
+            finder.add(RootKind::NativeStack, Addr(word), || format!("a register of {name}"));
+        }
+        let Some(pointer) = registers.stack_pointer() else { continue };
         let Some(mapping) = sources.view.maps().find(pointer) else { continue };
         // What calls no deeper than that left below the pointer is theirs: 128 bytes, the ABI's
         // red zone.
         let start = pointer.before(128).max(mapping.range().start);
         let end = mapping.range().end.min(start.at(DEEPEST_STACK));
-        let known = sources.interpreters.iter().flat_map(|state| &state.threads);
-        let python = known.into_iter().find(|known| known.is(thread));
-        let name = python.and_then(|python| sources.thread_names.get(&python.ident));
-        let name = name.map_or_else(|| format!("thread {}", thread.tid), Clone::clone);
         let present = sources.view.pages().present(&[AddrRange::new(start, end)]);
         for range in present {
             finder.scan(RootKind::NativeStack, range, &|_| format!("the C stack of {name}"));
