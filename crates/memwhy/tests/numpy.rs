@@ -1,14 +1,11 @@
 //! Are arrays of `NumPy` as large as they say, with their data, and do they lead to what they hold?
 
 use memwhy::Options;
-use memwhy::model::{Addr, Flags};
+use memwhy::model::{Addr, Flags, PreviewLength};
 use memwhy_testkit::{Turn, Workload, script};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Room for a preview: the most of `PREVIEW_BUDGETS`.
-const LONGEST: usize = 200;
 
 /// A Python with `NumPy`; none where it cannot be had.
 fn python() -> Option<PathBuf> {
@@ -65,7 +62,7 @@ fn arrays_are_as_large_as_they_say_and_lead_to_what_they_hold() {
             }
         }
         let begins = row[5].as_str().unwrap_or_default();
-        let said = details.preview(heap, id, LONGEST).unwrap_or_default();
+        let said = details.preview(heap, id, PreviewLength::Long).unwrap_or_default();
         // What a class in Python prints is its own affair: there the array is told of inside.
         if !said.contains(begins) {
             faults.push(format!("{name}: {said}\n  instead of {begins}"));

@@ -3,8 +3,11 @@
 mod binary;
 
 use binary::{json, memwhy as binary, run};
-use memwhy::model::{Case, PREVIEW_BUDGETS, TargetKind};
+use memwhy::model::{Case, ObjectId, PreviewLength, TargetKind};
 use memwhy::{Options, Values};
+use memwhy_reason::picture::{Direction, picture};
+use memwhy_reason::{Ask, Meant, Wanted, closeup, ways};
+use memwhy_report::picture::{dot, svg};
 use memwhy_report::{Style, text};
 use memwhy_testkit::{Folder, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
@@ -209,11 +212,29 @@ fn on_every_interpreter_what_was_kept_is_what_was_seen() {
             if was.type_row(was.type_of(id)).is_some_and(|ty| ty.name == "builtins.function") {
                 assert_eq!(answers.captured(was, id), stored.captured(is, id), "{label}");
             }
-            for budget in PREVIEW_BUDGETS {
-                let (was, is) = (answers.preview(was, id, budget), stored.preview(is, id, budget));
+            for length in PreviewLength::ALL {
+                let (was, is) = (answers.preview(was, id, length), stored.preview(is, id, length));
                 assert_eq!(was, is, "{label}");
             }
         }
+        same_screens_and_pictures(&python.label, &live, &kept);
+    }
+}
+
+/// Of some objects, also those with long previews and keys.
+fn same_screens_and_pictures(label: &str, live: &Case, kept: &Case) {
+    let (live, kept) = (Ask::new(live), Ask::new(kept));
+    let heap = live.heap.as_ref().expect("a heap");
+    let style = Style { color: false, width: 200 };
+    let shown = |ask: &Ask<'_>, id: ObjectId| {
+        let closeup = text::show(ask.case(), &closeup(ask, id, 20), style);
+        let ways = ways(ask, &Meant::Object(id), &Wanted { top: 3, ..Wanted::default() });
+        let around = [Direction::Forward, Direction::Back].map(|d| picture(ask, id, d, 2));
+        let pictures = around.map(|one| format!("{}{}{one:?}", svg(&one), dot(&one)));
+        [closeup, text::paths(ask.case(), &ways, style), pictures.concat()]
+    };
+    for id in heap.ids().step_by(heap.len() / 60) {
+        assert_eq!(shown(&live, id), shown(&kept, id), "{label} {}", heap.addr(id));
     }
 }
 

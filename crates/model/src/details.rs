@@ -8,15 +8,35 @@ use crate::{HeapGraph, ObjectId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Characters of previews: in the middle of a line, and of one object on a screen. A snapshot has
-/// those, so that it shows what the process showed.
-pub const PREVIEW_BUDGETS: [usize; 2] = [80, 200];
+/// How much of what an object looks like is wanted. A snapshot has both, and nothing else: so it shows
+/// what the process showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreviewLength {
+    /// In the middle of a line.
+    Short,
+    /// Of one object on a screen.
+    Long,
+}
+
+impl PreviewLength {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Short, Self::Long];
+
+    /// About so many characters; `…` stands for what is left out.
+    #[must_use]
+    pub const fn characters(self) -> usize {
+        match self {
+            Self::Short => 80,
+            Self::Long => 200,
+        }
+    }
+}
 
 /// Reads single objects of a case.
 pub trait Details: fmt::Debug + Send + Sync {
-    /// What `repr()` would begin with, made without running code, in about `budget` characters, one
-    /// of [`PREVIEW_BUDGETS`]; `None` where the object cannot be read or its value was left out of a snapshot.
-    fn preview(&self, heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String>;
+    /// What `repr()` would begin with, made without running code; `None` where the object cannot be
+    /// read or its value was left out of a snapshot.
+    fn preview(&self, heap: &HeapGraph, object: ObjectId, length: PreviewLength) -> Option<String>;
 
     /// How the object refers to each entry of [`HeapGraph::references`], in that order. Empty where
     /// it cannot be told.

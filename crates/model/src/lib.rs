@@ -44,7 +44,7 @@ pub use case::{
     PythonAbout, TargetKind, Timing, Untold,
 };
 pub use closeups::Closeups;
-pub use details::{Details, Label, PREVIEW_BUDGETS};
+pub use details::{Details, Label, PreviewLength};
 pub use free_lists::FreeList;
 pub use heap::{
     Finalizer, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind, TypeId, TypeRow,

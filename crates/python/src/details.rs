@@ -7,7 +7,7 @@ use crate::labels::Names;
 use crate::layout::Layouts;
 use crate::preview::preview;
 use crate::types::TypeInfo;
-use memwhy_model::{Addr, HeapGraph, Label, ObjectId};
+use memwhy_model::{Addr, HeapGraph, Label, ObjectId, PreviewLength};
 use memwhy_target::View;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl Details {
 }
 
 impl memwhy_model::Details for Details {
-    fn preview(&self, heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
-        preview(&*self.view, &self.layouts, heap.addr(object), budget).ok()
+    fn preview(&self, heap: &HeapGraph, object: ObjectId, length: PreviewLength) -> Option<String> {
+        preview(&*self.view, &self.layouts, heap.addr(object), length.characters()).ok()
     }
 
     fn labels(&self, heap: &HeapGraph, object: ObjectId) -> Vec<Label> {

@@ -3,12 +3,8 @@
 use crate::analyses::reachability::{Held, Reachability};
 use crate::analyses::{Referrers, RetainedSizes};
 use crate::{Ask, Path, Paths};
-use memwhy_model::{Addr, Bytes, Flags, Label, ObjectId};
+use memwhy_model::{Addr, Bytes, Flags, Label, ObjectId, PreviewLength};
 
-/// Characters of the preview of the object itself.
-const LONG: usize = 600;
-/// Characters of the preview of another one.
-const SHORT: usize = 60;
 /// More references than that are not named one by one but as they are shown.
 const MANY: usize = 20_000;
 
@@ -76,15 +72,17 @@ pub fn closeup(ask: &Ask<'_>, object: ObjectId, top: usize) -> Closeup {
         let at = heap.references(*from).iter().position(|to| *to == object);
         let details = ask.case().details.as_ref();
         let label = at.and_then(|at| details?.label(heap, *from, at));
-        related(ask, *from, label, SHORT)
+        related(ask, *from, label, PreviewLength::Short)
     });
     Closeup {
-        this: related(ask, object, None, LONG),
+        this: related(ask, object, None, PreviewLength::Long),
         reference_count: heap.reference_count(object),
         flags: heap.flags(object),
         held: reached.held_by(object),
         retained_objects: kept.objects(object),
-        dominator: kept.dominator(object).map(|above| related(ask, above, None, SHORT)),
+        dominator: kept
+            .dominator(object)
+            .map(|above| related(ask, above, None, PreviewLength::Short)),
         path: Paths::new(ask).to(object),
         references: references(ask, object, top),
         reference_total: heap.references(object).len() as u64,
@@ -119,7 +117,7 @@ fn references(ask: &Ask<'_>, object: ObjectId, top: usize) -> Vec<Related> {
         let repeats = matches!(label, Some(Label::Word(0)))
             && targets.iter().take(at).any(|known| known == to);
         if label != Some(Label::IsKey) && !repeats {
-            shown.push(related(ask, *to, label, SHORT));
+            shown.push(related(ask, *to, label, PreviewLength::Short));
         }
     }
     shown
@@ -127,7 +125,12 @@ fn references(ask: &Ask<'_>, object: ObjectId, top: usize) -> Vec<Related> {
 
 /// An object as it is shown beside another one.
 #[must_use]
-pub fn related(ask: &Ask<'_>, object: ObjectId, label: Option<Label>, budget: usize) -> Related {
+pub fn related(
+    ask: &Ask<'_>,
+    object: ObjectId,
+    label: Option<Label>,
+    length: PreviewLength,
+) -> Related {
     let Some(heap) = &ask.case().heap else { return Related::default() };
     let row = heap.type_row(heap.type_of(object));
     let details = ask.case().details.as_ref();
@@ -138,6 +141,6 @@ pub fn related(ask: &Ask<'_>, object: ObjectId, label: Option<Label>, budget: us
         size: heap.size(object),
         footprint: heap.footprint(object),
         retained: ask.get::<RetainedSizes>().bytes(object),
-        preview: details.and_then(|details| details.preview(heap, object, budget)),
+        preview: details.and_then(|details| details.preview(heap, object, length)),
     }
 }

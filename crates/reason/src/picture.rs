@@ -8,7 +8,7 @@ use crate::analyses::{Reachability, Referrers, RetainedSizes};
 use crate::closeup::{Related, related};
 use crate::wording::short_type;
 use crate::{Ask, Paths};
-use memwhy_model::{HeapGraph, Label, ObjectId};
+use memwhy_model::{HeapGraph, Label, ObjectId, PreviewLength};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +18,6 @@ pub const MOST: usize = 60;
 const NEIGHBOURS: usize = 8;
 /// Neighbours looked at.
 const LOOKED_AT: usize = 20_000;
-/// Characters of a preview in a node.
-const PREVIEW: usize = 28;
 
 /// In which direction references are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +175,7 @@ impl Draw<'_> {
             .iter()
             .enumerate()
             .map(|(at, (id, depth))| Node {
-                object: Some(related(ask, *id, None, PREVIEW)),
+                object: Some(related(ask, *id, None, PreviewLength::Short)),
                 more: 0,
                 name: reached.root_of(heap, *id).map(|root| root.name.clone()).or_else(|| {
                     reached

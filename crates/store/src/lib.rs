@@ -23,6 +23,7 @@ mod room;
 mod stored;
 mod table;
 mod tables;
+mod unfinished;
 mod write;
 
 pub use error::{ReadError, WriteError};

@@ -7,7 +7,7 @@ use crate::groups::Groups;
 use crate::table::TableReader;
 use crate::tables::edges::Way;
 use crate::tables::names;
-use memwhy_model::{Details, HeapGraph, Label, ObjectId, PREVIEW_BUDGETS};
+use memwhy_model::{Details, HeapGraph, Label, ObjectId, PreviewLength};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -118,11 +118,17 @@ impl Stored {
 }
 
 impl Details for Stored {
-    fn preview(&self, _heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
+    fn preview(
+        &self,
+        _heap: &HeapGraph,
+        object: ObjectId,
+        length: PreviewLength,
+    ) -> Option<String> {
         let Preview { long, short } = self.previews.of(i32::try_from(object.0).ok()?).pop()?;
-        let [_, longest] = PREVIEW_BUDGETS;
-        let text = if budget < longest { short.unwrap_or(long) } else { long };
-        Some(text.into())
+        Some(match length {
+            PreviewLength::Short => short.unwrap_or(long).into(),
+            PreviewLength::Long => long.into(),
+        })
     }
 
     fn labels(&self, heap: &HeapGraph, object: ObjectId) -> Vec<Label> {

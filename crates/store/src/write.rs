@@ -5,16 +5,13 @@ use crate::table::create;
 use crate::tables::{
     captured, edges, names, native_memory, objects, previews, roots, types, views,
 };
+use crate::unfinished::Unfinished;
 use crate::{FORMAT_VERSION, WriteError, redact};
 use memwhy_model::{Case, HeapGraph};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-
-/// Only its owner may look into the folder.
-const MODE: u32 = 0o700;
+use std::path::Path;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +44,7 @@ pub(crate) struct HeapFacts {
 /// Writes `case` as the new folder `path`.
 ///
 /// The folder appears when all of it is written; until then it has another name beside, and that is
-/// removed if anything fails.
+/// removed if anything fails. What writers have left beside it that were killed is removed before.
 ///
 /// # Errors
 /// If there is something at `path`, or it cannot be written.
@@ -56,41 +53,9 @@ pub fn write(case: &Case, path: &Path, values: Values) -> Result<Written, WriteE
         return Err(WriteError::Exists(path.into()));
     }
     let unfinished = Unfinished::beside(path)?;
-    let written = fill(&unfinished.0, case, values)?;
-    fs::rename(&unfinished.0, path).map_err(|error| match error.kind() {
-        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
-            WriteError::Exists(path.into())
-        }
-        _ => WriteError::io(path)(error),
-    })?;
-    std::mem::forget(unfinished);
+    let written = fill(unfinished.folder(), case, values)?;
+    unfinished.become_whole(path)?;
     Ok(written)
-}
-
-/// A folder that is removed again unless it is finished.
-#[derive(Debug)]
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    /// Makes one in the same folder as `path`, so that renaming it does not copy.
-    fn beside(path: &Path) -> Result<Self, WriteError> {
-        let name = path.file_name().ok_or_else(|| {
-            WriteError::io(path)(io::Error::new(io::ErrorKind::InvalidInput, "it has no name"))
-        })?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".unfinished-{}", std::process::id()));
-        let folder = path.with_file_name(hidden);
-        DirBuilder::new().mode(MODE).create(&folder).map_err(WriteError::io(path))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // What made us give up is told; that this fails too says nothing more.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 fn fill(folder: &Path, case: &Case, values: Values) -> Result<Written, WriteError> {

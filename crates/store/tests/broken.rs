@@ -10,6 +10,7 @@ mod cases;
 mod heaps;
 
 use heaps::{Folder, with_heap};
+use memwhy_model::PreviewLength;
 use memwhy_store::{Values, open};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -275,7 +276,10 @@ fn what_gets_past_the_sums_is_still_no_panic() {
                 let (heap, details) = (case.heap.expect("a heap"), case.details.expect("details"));
                 for id in heap.ids().step_by(101) {
                     assert!(heap.references(id).iter().all(|to| (to.0 as usize) < heap.len()));
-                    let _ = (details.labels(&heap, id), details.preview(&heap, id, 80));
+                    let _ = (
+                        details.labels(&heap, id),
+                        details.preview(&heap, id, PreviewLength::Short),
+                    );
                     let _ = details.captured(&heap, id);
                 }
             }

@@ -5,7 +5,7 @@ mod cases;
 mod heaps;
 
 use heaps::{Answers, FUNCTION, Folder, HOLDER, labels, with_heap};
-use memwhy_model::{Case, Details, HeapGraph, Label, ObjectId, PREVIEW_BUDGETS, TargetKind};
+use memwhy_model::{Case, Details, HeapGraph, Label, ObjectId, PreviewLength, TargetKind};
 use memwhy_store::{Values, WriteError, open, write};
 use std::os::unix::fs::PermissionsExt;
 
@@ -69,7 +69,7 @@ fn references_keep_their_names_and_keys_that_are_no_words_are_left_out() {
     assert_eq!(details.captured(&heap, HOLDER), [""; 0]);
     // It had none when it was asked for.
     assert_eq!(details.labels(&heap, ObjectId(5)), []);
-    assert_eq!(details.preview(&heap, ObjectId(5), 80), None);
+    assert_eq!(details.preview(&heap, ObjectId(5), PreviewLength::Short), None);
 }
 
 #[test]
@@ -81,16 +81,20 @@ fn no_value_is_in_any_file_unless_it_is_asked_for() {
     let (heap, details) = (read.heap.expect("a heap"), read.details.expect("details"));
     for id in heap.ids() {
         // A function is part of the program, whatever it is called.
-        assert_eq!(details.preview(&heap, id, 80).is_some(), id == FUNCTION, "{id:?}");
+        assert_eq!(
+            details.preview(&heap, id, PreviewLength::Short).is_some(),
+            id == FUNCTION,
+            "{id:?}"
+        );
     }
     let with = folder.snapshot("with.memwhy", &case, Values::Kept);
     let read = open(&with).expect("it is one");
     let (heap, details) = (read.heap.expect("a heap"), read.details.expect("details"));
     assert_eq!(details.labels(&heap, HOLDER), labels());
-    assert_eq!(details.preview(&heap, HOLDER, 80), None);
+    assert_eq!(details.preview(&heap, HOLDER, PreviewLength::Short), None);
     for id in heap.ids().skip(1).step_by(997) {
-        for budget in PREVIEW_BUDGETS {
-            assert_eq!(details.preview(&heap, id, budget), Answers.preview(&heap, id, budget));
+        for length in PreviewLength::ALL {
+            assert_eq!(details.preview(&heap, id, length), Answers.preview(&heap, id, length));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::origin::kind;
 use super::{Analysis, Origin, RetainedSizes};
 use crate::Ask;
-use memwhy_model::{Addr, Bytes, Finalizer, HeapGraph, ObjectId, Owner};
+use memwhy_model::{Addr, Bytes, Finalizer, HeapGraph, ObjectId, Owner, PreviewLength};
 use std::collections::BTreeMap;
 
 /// See the [module](self).
@@ -108,7 +108,7 @@ fn name(ask: &Ask<'_>, heap: &HeapGraph, class: ObjectId, object: ObjectId) -> S
     let ty = kind(heap, object);
     let told = || {
         // `<class __main__.Node>`, `<class __main__.Node at 0x…>`.
-        let preview = ask.details.as_ref()?.preview(heap, class, 80)?;
+        let preview = ask.details.as_ref()?.preview(heap, class, PreviewLength::Short)?;
         let name = preview.split_whitespace().nth(1)?.trim_matches(['<', '>', '\'']).to_owned();
         Some(name)
     };

@@ -30,7 +30,7 @@ fn known(scene: &Scene<'_>) -> Option<Known> {
     let place = users.and_then(|users| users.first().copied());
     let mut holder = scene.holder(holder_of.unwrap_or(first), place);
     (holder.bytes, holder.objects) = (copies.wasted, copies.strings);
-    let text = scene.preview(first, 50).unwrap_or_else(|| "a text".into());
+    let text = scene.preview(first).unwrap_or_else(|| "a text".into());
     let at = place.map_or_else(String::new, |place| format!(", used by {}", called(&place)));
     let path = holder.path.clone().unwrap_or_default();
     Some(Known {

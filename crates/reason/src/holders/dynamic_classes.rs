@@ -37,7 +37,7 @@ fn known(scene: &Scene<'_>, place: &SourcePlace<'_>, classes: &[ObjectId]) -> Op
     let first = *classes.first()?;
     let mut holder = scene.holder(first, Some(*place));
     (holder.bytes, holder.objects) = (bytes, classes.len() as u64);
-    let name = scene.preview(first, 80).unwrap_or_else(|| "classes".into());
+    let name = scene.preview(first).unwrap_or_else(|| "classes".into());
     Some(Known {
         rule: "dynamic-classes",
         sentence: format!(

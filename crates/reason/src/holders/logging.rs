@@ -72,7 +72,7 @@ fn name_of(scene: &Scene<'_>, logger: ObjectId) -> String {
     let dict = scene.first_of(logger, &["dict"]);
     let all = attributes.chain(dict.into_iter().flat_map(|dict| scene.members(dict)));
     let mut names = all.filter(|id| scene.kind(*id) == "str");
-    names.find_map(|id| scene.preview(id, 60)).unwrap_or_else(|| "(no name)".into())
+    names.find_map(|id| scene.preview(id)).unwrap_or_else(|| "(no name)".into())
 }
 
 /// More loggers than a program has modules.

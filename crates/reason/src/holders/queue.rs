@@ -33,7 +33,7 @@ impl Rule for Queue {
     fn find(&self, scene: &Scene<'_>) -> Vec<Known> {
         let named = |id: ObjectId| {
             // Of the old style in 2.7: then only its attributes tell.
-            let text = || scene.preview(id, 60).unwrap_or_default();
+            let text = || scene.preview(id).unwrap_or_default();
             QUEUES.contains(&scene.kind(id))
                 || (scene.kind(id) == "instance" && text().contains("Queue."))
         };

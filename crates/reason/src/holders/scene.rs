@@ -8,7 +8,9 @@ use crate::analyses::origin::kind;
 use crate::analyses::{KeptAlive, Origin, Origins, Program, Reachability, Reached, RetainedSizes};
 use crate::wording::short_type;
 use crate::{Ask, Holder, Paths};
-use memwhy_model::{Bytes, HeapGraph, Label, ObjectId, Owner, RootKind, SourcePlace, TypeRow};
+use memwhy_model::{
+    Bytes, HeapGraph, Label, ObjectId, Owner, PreviewLength, RootKind, SourcePlace, TypeRow,
+};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -17,8 +19,6 @@ use std::rc::Rc;
 const HEAVY: usize = 4000;
 /// Characters of a path in a sentence.
 const LONGEST_PATH: usize = 90;
-/// Characters of a key: as many as labels show.
-const KEY_BUDGET: usize = 120;
 /// Members of a container that are looked at: what these are the others are too.
 const SAMPLE: usize = 512;
 
@@ -292,8 +292,7 @@ impl<'a> Scene<'a> {
                 // A key that was not found would make another object look like it.
                 let before = at.checked_sub(1).and_then(|at| self.references(holder).get(at));
                 let name = before.copied().filter(|name| {
-                    self.kind(*name) == "str"
-                        && self.preview(*name, KEY_BUDGET).as_deref() == Some(&key)
+                    self.kind(*name) == "str" && self.preview(*name).as_deref() == Some(&key)
                 });
                 name.map(|name| self.users(name)).unwrap_or_default()
             }
@@ -333,7 +332,9 @@ impl<'a> Scene<'a> {
         let size = attribute.len() as u64;
         let named = self.all(|name| name == "str").into_iter().find(|id| {
             let fits = self.heap.size(*id).0.saturating_sub(size) < 64;
-            fits && details.preview(self.heap, *id, 80).is_some_and(|text| quoted.contains(&text))
+            fits && details
+                .preview(self.heap, *id, PreviewLength::Short)
+                .is_some_and(|text| quoted.contains(&text))
         });
         named.map(|name| self.users(name)).unwrap_or_default()
     }
@@ -362,8 +363,8 @@ impl<'a> Scene<'a> {
     }
 
     /// What an object begins with when it is printed.
-    pub(super) fn preview(&self, id: ObjectId, budget: usize) -> Option<String> {
-        self.ask.case().details.as_ref()?.preview(self.heap, id, budget)
+    pub(super) fn preview(&self, id: ObjectId) -> Option<String> {
+        self.ask.case().details.as_ref()?.preview(self.heap, id, PreviewLength::Short)
     }
 }
 

@@ -6,8 +6,8 @@
 use super::{Known, KnownHolders};
 use crate::Ask;
 use memwhy_model::{
-    Addr, Case, Details, Flags, HeapBuilder, HeapGraph, Label, ObjectId, Owner, Root, RootKind,
-    SourcePlaces, ThreadFacts, TypeId, TypeRow,
+    Addr, Case, Details, Flags, HeapBuilder, HeapGraph, Label, ObjectId, Owner, PreviewLength,
+    Root, RootKind, SourcePlaces, ThreadFacts, TypeId, TypeRow,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ impl Stage {
 struct Described(Vec<Row>);
 
 impl Details for Described {
-    fn preview(&self, _: &HeapGraph, object: ObjectId, _: usize) -> Option<String> {
+    fn preview(&self, _: &HeapGraph, object: ObjectId, _: PreviewLength) -> Option<String> {
         self.0.get(object.0 as usize)?.text.clone()
     }
 

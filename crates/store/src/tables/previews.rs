@@ -6,7 +6,7 @@ use crate::redact::Program;
 use crate::table::{BATCH, TableReader, TableWriter, full, sparse};
 use crate::{ReadError, Values, WriteError};
 use arrow_array::{Int32Array, StringArray};
-use memwhy_model::{Details, HeapGraph, ObjectId, PREVIEW_BUDGETS};
+use memwhy_model::{Details, HeapGraph, ObjectId, PreviewLength};
 use std::path::Path;
 
 pub(crate) const NAME: &str = "previews.parquet";
@@ -46,11 +46,11 @@ pub(crate) fn write(
         Values::LeftOut => program.has(heap, *id),
     };
     for id in heap.ids().filter(may) {
-        let of = |budget| details.and_then(|details| details.preview(heap, id, budget));
-        let [short, long] = PREVIEW_BUDGETS;
-        if let Some(preview) = of(long) {
+        let of = |length| details.and_then(|details| details.preview(heap, id, length));
+        if let Some(preview) = of(PreviewLength::Long) {
             // What is very short anyway needs no second look.
-            let cut = (preview.len() > short / 4).then(|| of(short)).flatten();
+            let may_be_cut = preview.len() > PreviewLength::Short.characters() / 4;
+            let cut = may_be_cut.then(|| of(PreviewLength::Short)).flatten();
             rows.short.push(cut.filter(|cut| *cut != preview));
             rows.oid.push(row(id.0));
             rows.preview.push(preview);

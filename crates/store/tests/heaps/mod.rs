@@ -1,8 +1,8 @@
 //! A heap made by hand, and where snapshots of it go.
 
 use memwhy_model::{
-    Addr, Case, Details, Finalizer, Flags, HeapBuilder, HeapGraph, Label, ObjectId, Root, RootKind,
-    TypeId, TypeRow,
+    Addr, Case, Details, Finalizer, Flags, HeapBuilder, HeapGraph, Label, ObjectId, PreviewLength,
+    Root, RootKind, TypeId, TypeRow,
 };
 use memwhy_store::{Values, write};
 use std::path::{Path, PathBuf};
@@ -36,11 +36,16 @@ pub(super) fn labels() -> Vec<Label> {
 }
 
 impl Details for Answers {
-    fn preview(&self, _heap: &HeapGraph, object: ObjectId, budget: usize) -> Option<String> {
+    fn preview(
+        &self,
+        _heap: &HeapGraph,
+        object: ObjectId,
+        length: PreviewLength,
+    ) -> Option<String> {
         let long = "x".repeat(150);
         let more = if object.0.is_multiple_of(2) { long.as_str() } else { "" };
         let text = format!("'secret {} {more}'", object.0);
-        (object != HOLDER).then(|| text.chars().take(budget).collect())
+        (object != HOLDER).then(|| text.chars().take(length.characters()).collect())
     }
 
     fn labels(&self, _heap: &HeapGraph, object: ObjectId) -> Vec<Label> {
