@@ -1,7 +1,7 @@
 """Large and small buffers of which few are left, under whatever allocator was preloaded.
 
-`stats` says what the allocator counts itself: tcmalloc by MallocExtension, mimalloc by a visit of
-the main thread's heap. Asked of a copy (`hold stats`) the heap stays as it was.
+`stats` says what the allocator counts itself: tcmalloc by MallocExtension, jemalloc by mallctl,
+mimalloc by a visit of the main thread's heap. Asked of a copy (`hold stats`) the heap stays as it was.
 """
 import ctypes
 
@@ -59,11 +59,31 @@ def mimalloc():
     return {"blocks": sums[0], "used": sums[1]}
 
 
+def jemalloc():
+    def number(name):
+        value, size = ctypes.c_size_t(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_size_t))
+        libc.mallctl(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
+        return value.value
+
+    epoch = ctypes.c_uint64(1)
+    libc.mallctl(b"epoch", None, None, ctypes.byref(epoch), ctypes.c_size_t(8))
+    page = 4096
+    return {
+        "used": number("stats.allocated"),
+        "active": number("stats.active"),
+        "retained": number("stats.retained"),
+        "free_pages": page
+        * (number("stats.arenas.4096.pdirty") + number("stats.arenas.4096.pmuzzy")),
+    }
+
+
 def stats():
     if hasattr(libc, "MallocExtension_GetNumericProperty"):
         return tcmalloc()
     if hasattr(libc, "mi_version"):
         return mimalloc()
+    if hasattr(libc, "mallctl"):
+        return jemalloc()
     return _protocol.mallinfo2()
 
 

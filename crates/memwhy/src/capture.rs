@@ -8,11 +8,11 @@ use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
-    About, Case, Layer, MappingFacts, NativeMemory, Owner, Partition, Pause, ProblemKind, Problems,
-    TargetKind,
+    About, Carried, Case, Layer, MappingFacts, NativeMemory, Owner, Partition, Pause, ProblemKind,
+    Problems, TargetKind,
 };
 use memwhy_native::alloc::stand_in::Walked;
-use memwhy_native::alloc::{glibc, glibc::Glibc, other};
+use memwhy_native::alloc::{carried, glibc, glibc::Glibc, other};
 use memwhy_native::held::{self, Chunks};
 use memwhy_native::locks::{self, Sleep};
 use memwhy_native::{Image, Images};
@@ -43,6 +43,9 @@ pub struct Options {
     pub previews: bool,
     /// Whether the lines of source around frames are read.
     pub sources: bool,
+    /// Whether what only causes rest on is looked into: who keeps memory of C, what of huge pages is
+    /// empty, what a fork no longer shares.
+    pub causes: bool,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             native: NativeDetail::Names,
             previews: false,
             sources: false,
+            causes: true,
         }
     }
 }
@@ -164,7 +168,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
-    let chunks = handed_out(stand_in.as_ref(), malloc.as_ref());
+    let chunks = handed_out(stand_in.as_ref(), malloc.as_ref()).filter(|_| options.causes);
     let native_memory = chunks.map(|all| holders(view, &images, &all, &native, python.as_ref()));
     timings.push(clock.lap("holders"));
 
@@ -187,6 +191,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
             claim_stranger(view, &mut claims);
         }
     }
+    let carried = claim_carried(view, &images, &mut claims);
     let mut mappings: Vec<MappingFacts> = view.maps().0.iter().map(|m| m.facts.clone()).collect();
     let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
     timings.push(clock.lap("accounting"));
@@ -233,12 +238,15 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
         sources,
         malloc: facts,
         native_memory,
+        carried,
         problems,
         timings,
         ..case
     };
     beyond::stacks(view, &native, &mut case);
-    beyond::look(view, &mut case);
+    if options.causes {
+        beyond::look(view, &mut case);
+    }
     case.timings.push(clock.lap("kernel"));
     case
 }
@@ -352,6 +360,15 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
     for range in ranges {
         claims.claim(Layer::Region, range, Owner::StackNative);
     }
+}
+
+/// Gives allocators that libraries carry for themselves their memory.
+fn claim_carried(view: &View, images: &Images, claims: &mut Partition) -> Vec<Carried> {
+    let found = carried::find(view, images);
+    for one in &found {
+        one.claim(claims);
+    }
+    found.into_iter().map(|one| one.facts).collect()
 }
 
 /// Gives a foreign allocator the anonymous memory that nobody else claims: its heap is not walked.

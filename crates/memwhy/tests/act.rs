@@ -803,6 +803,18 @@ fn a_program_that_is_a_service_is_loaded_watched_and_ended() {
         assert_eq!(once.get("failure"), Some(&Value::Null), "{json}");
         let work = once.get("work_s").and_then(Value::as_f64).unwrap_or(0.0);
         assert!(work >= 0.3, "{json}");
+        // What is left is explained with the same screen.
+        let report = json.pointer("/explained/0/report").cloned().unwrap_or_default();
+        assert_eq!(report.get("schema").and_then(Value::as_str), Some("memwhy.report/1"), "{json}");
+        assert_eq!(
+            report.pointer("/verdict/cause").and_then(Value::as_str),
+            Some("none"),
+            "{report}"
+        );
+        let text: Vec<&str> = arguments.iter().copied().filter(|word| *word != "--json").collect();
+        let shown = String::from_utf8(run(&text).stdout).expect("text");
+        let (_, screen) = shown.split_once("UNDER    glibc, after the load:").expect(&shown);
+        assert!(screen.contains("VERDICT") && screen.contains("NEXT"), "{shown}");
 
         // A load that fails is no run that counts, and then nothing was learnt.
         let at = arguments.iter().position(|word| *word == load).unwrap_or_default();

@@ -6,9 +6,9 @@
 use crate::places::SourcePlaces;
 use crate::threads::{SourceFile, ThreadFacts};
 use crate::{
-    Accounting, Addr, AddrRange, Bytes, CgroupFacts, Closeups, Details, ForkFacts, FreeList,
-    HeapGraph, HugeFacts, InterpreterFacts, LockFacts, NativeMemory, ObjectId, Owner, Problems,
-    StackFacts, StandIn, TaskFacts, Trust,
+    Accounting, Addr, AddrRange, Bytes, Carried, CgroupFacts, Closeups, Details, ForkFacts,
+    FreeList, HeapGraph, HugeFacts, InterpreterFacts, LockFacts, NativeMemory, ObjectId, Owner,
+    Problems, StackFacts, StandIn, TaskFacts, Trust,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -57,6 +57,9 @@ pub struct Case {
     /// The allocator that stands in for glibc's, if one does.
     #[serde(default)]
     pub stand_in: Option<StandIn>,
+    /// Allocators that libraries carry for themselves, most memory first.
+    #[serde(default)]
+    pub carried: Vec<Carried>,
     /// The stack of every thread, and stacks that are kept for threads to come.
     #[serde(default)]
     pub thread_stacks: Vec<StackFacts>,

@@ -62,7 +62,7 @@ pub use partition::{Accounting, Layer, Owner, OwnerBytes, Partition};
 pub use places::{SourcePlace, SourcePlaces};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
-pub use stand_in::{ClassFacts, StandIn};
+pub use stand_in::{Carried, ClassFacts, StandIn};
 pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};
 pub use threads::{
     Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,

@@ -48,3 +48,38 @@ pub struct ClassFacts {
     /// Free.
     pub free: u64,
 }
+
+/// An allocator that a library carries for itself, whose memory no `malloc` sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// `mimalloc`, `jemalloc`.
+    pub name: String,
+    /// The library.
+    pub image: String,
+    /// Taken from the kernel in all.
+    pub reserved: Bytes,
+    /// Of it in RSS.
+    pub resident: Bytes,
+    /// Pages of which the library has something.
+    pub active: Bytes,
+    /// What it has of them, as the allocator rounds it up; pages as a whole where no more is known.
+    pub used: Bytes,
+    /// Free pages that were not given back.
+    pub kept: Bytes,
+    /// Of them in RSS, and what is in RSS of those that were given back.
+    pub kept_resident: Bytes,
+}
+
+impl Carried {
+    /// The file's name.
+    #[must_use]
+    pub fn library(&self) -> &str {
+        self.image.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// In RSS, and not free.
+    #[must_use]
+    pub fn in_use(&self) -> Bytes {
+        self.resident.minus(self.kept_resident)
+    }
+}

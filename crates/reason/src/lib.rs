@@ -23,6 +23,7 @@ pub mod hypotheses;
 pub mod lock_words;
 pub mod paths;
 pub mod picture;
+pub mod probe;
 pub mod trials;
 pub mod verdict;
 pub mod ways;

@@ -22,3 +22,4 @@ pub use curves::curves;
 pub use heap_view::HeapView;
 pub use kept::Kept;
 pub use style::Style;
+pub use text::Explained;

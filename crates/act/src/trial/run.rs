@@ -39,11 +39,17 @@ const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// Of what a failed program said, so much is repeated.
 const LAST_WORDS: u64 = 400;
 
-/// Runs the program once. What goes wrong with it is in the [`Run`].
+/// Runs the program once. What goes wrong with it is in the [`Run`]. `look` sees it as it is after the
+/// load, all of its processes, the first one first.
 ///
 /// # Errors
 /// If it cannot be started at all.
-pub fn run(plan: &Plan, cure: &Ready, stop: &dyn Fn() -> bool) -> io::Result<Run> {
+pub fn run(
+    plan: &Plan,
+    cure: &Ready,
+    stop: &dyn Fn() -> bool,
+    look: &mut dyn FnMut(&[u32]),
+) -> io::Result<Run> {
     let (program, arguments) = plan.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut said = unnamed()?;
     let mut command = Command::new(program);
@@ -68,6 +74,9 @@ pub fn run(plan: &Plan, cure: &Ready, stop: &dyn Fn() -> bool) -> io::Result<Run
             work_s = begun.elapsed().as_secs_f64();
         }
         failure = failure.or_else(|| watch.for_so_long(plan.rest, stop));
+        if failure.is_none() {
+            look(&family::members(watch.program.0.id()));
+        }
         watch.end();
     } else {
         let begun = Instant::now();

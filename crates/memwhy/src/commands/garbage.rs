@@ -17,7 +17,7 @@ pub(super) struct Garbage {
 
 impl Garbage {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe_python()?;
+        let (case, failure) = self.target.observe_objects()?;
         out.redirect(&self.target);
         if self.target.json {
             out.json(&memwhy_report::json::garbage(&case, self.top));

@@ -91,7 +91,7 @@ enum Sort {
 
 impl Heap {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe_python()?;
+        let (case, failure) = self.target.observe_objects()?;
         out.redirect(&self.target);
         let by = match self.sort {
             Sort::Count => By::Count,

@@ -18,7 +18,7 @@ pub(super) struct Locks {
 
 impl Locks {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe()?;
+        let (case, failure) = self.target.observe_plain()?;
         out.redirect(&self.target);
         if self.target.json {
             out.json(&memwhy_report::json::locks(&case));

@@ -20,7 +20,9 @@ pub(super) struct Malloc {
 
 impl Malloc {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe()?;
+        let whole = self.held_by || self.target.json;
+        let (case, failure) =
+            if whole { self.target.observe()? } else { self.target.observe_plain()? };
         out.redirect(&self.target);
         if self.target.json {
             out.json(&memwhy_report::json::malloc(&case));

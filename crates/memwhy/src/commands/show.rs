@@ -23,7 +23,7 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe_python()?;
+        let (case, failure) = self.target.observe_objects()?;
         out.redirect(&self.target);
         let ask = Ask::new(&case);
         let meant = find(&ask, &self.object)?;

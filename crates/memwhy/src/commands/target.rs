@@ -113,6 +113,12 @@ impl Target {
         self.observe_by(&self.place, crate::capture, Options::default())
     }
 
+    /// The same for commands that judge nothing: what only causes rest on is not looked into.
+    pub(super) fn observe_plain(&self) -> Result<(Case, Option<Failure>), Failure> {
+        let wanted = Options { causes: false, ..Options::default() };
+        self.observe_by(&self.place, crate::capture, wanted)
+    }
+
     /// The same, with all that any command may ask of a snapshot that has `values` or not.
     pub(super) fn observe_to_keep(
         &self,
@@ -169,6 +175,11 @@ impl Target {
             VERBOSE.store(true, Ordering::Relaxed);
         }
         Ok(observed)
+    }
+
+    /// Observes the objects of a target that has to be a Python process.
+    pub(super) fn observe_objects(&self) -> Result<(Case, Option<Failure>), Failure> {
+        self.of_python(self.observe_plain()?)
     }
 
     /// Observes a target that has to be a Python process.

@@ -18,7 +18,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
-        let (case, failure) = self.target.observe_python()?;
+        let (case, failure) = self.target.observe_objects()?;
         out.redirect(&self.target);
         if self.target.json {
             out.json(&memwhy_report::json::tasks(&case));

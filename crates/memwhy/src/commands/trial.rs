@@ -3,11 +3,12 @@
 use super::failure::Failure;
 use super::output::{ColorChoice, Out};
 use super::target::duration;
+use crate::Options;
 use clap::Args;
 use memwhy_act::trial::{self, CURES, Missing, Plan, Ready};
-use memwhy_model::Trial;
+use memwhy_model::{Case, Trial};
 use memwhy_reason::trials::compare;
-use memwhy_report::Style;
+use memwhy_report::{Explained, Style};
 use memwhy_target::sys::interrupt;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -21,8 +22,8 @@ pub(super) struct Try {
     /// mmap-threshold take a number: arena-max=2
     #[arg(long, value_name = "CURE", value_delimiter = ',')]
     with: Vec<String>,
-    /// A command of the shell that makes the program work; the program is ended afterwards.
-    /// Without it the program is a job that ends by itself
+    /// A command of the shell that makes the program work; the program is explained and ended
+    /// afterwards. Without it the program is a job that ends by itself
     #[arg(long, value_name = "COMMAND")]
     load: Option<String>,
     /// How often each cure is run; the runs take turns
@@ -54,6 +55,14 @@ pub(super) struct Try {
     command: Vec<OsString>,
 }
 
+/// Explains the largest of a program's processes that is Python's.
+fn explain(cure: &str, pids: &[u32]) -> Option<Explained> {
+    let cases = pids.iter().filter_map(|pid| crate::capture(*pid, &Options::default()).ok());
+    let case = cases.filter(|case| case.about.python.is_some()).max_by_key(Case::rss)?;
+    let verdict = crate::explain(&case);
+    Some(Explained { cure: cure.to_owned(), case, verdict })
+}
+
 impl Try {
     pub(super) fn run(self, out: &mut Out) -> Result<u8, Failure> {
         let (ready, missing) = self.cures()?;
@@ -73,6 +82,7 @@ impl Try {
             }
             stopped.get()
         };
+        let mut explained: Vec<Explained> = Vec::new();
         let mut trials: Vec<Trial> = ready
             .iter()
             .map(|cure| Trial {
@@ -85,10 +95,17 @@ impl Try {
         'all: for round in 1..=self.repeats.max(1) {
             for (cure, trial) in ready.iter().zip(&mut trials) {
                 eprintln!("run {round} of {}: {} ({})", self.repeats, cure.id, cure.setting);
-                let run = trial::run(&plan, cure, &stop).map_err(|error| Failure::Other {
-                    what: format!("cannot start {}: {error}", self.command[0].display()),
-                    advice: "the program and its arguments come after --".into(),
-                })?;
+                // Once is enough to say what is left under a cure.
+                let mut look = |pids: &[u32]| {
+                    if explained.iter().all(|one| one.cure != cure.id) {
+                        explained.extend(explain(&cure.id, pids));
+                    }
+                };
+                let run =
+                    trial::run(&plan, cure, &stop, &mut look).map_err(|error| Failure::Other {
+                        what: format!("cannot start {}: {error}", self.command[0].display()),
+                        advice: "the program and its arguments come after --".into(),
+                    })?;
                 if stopped.get() {
                     eprintln!("interrupted: what follows is of the runs that ended before");
                     break 'all;
@@ -105,11 +122,17 @@ impl Try {
                 .map_err(|error| Failure::Write { path: Some(path.clone()), error })?;
         }
         if self.json {
-            out.json(&memwhy_report::json::trial(&trials, &comparison, &missing));
+            out.json(&memwhy_report::json::trial(&trials, &comparison, &missing, &explained));
         } else {
             let terminal = std::io::stdout().is_terminal();
             let style = Style { color: self.color.wanted(terminal), width: 100 };
-            out.text(&memwhy_report::text::trial(&trials, &comparison, &missing, style));
+            out.text(&memwhy_report::text::trial(
+                &trials,
+                &comparison,
+                &missing,
+                &explained,
+                style,
+            ));
         }
         // Without a run of the program as it is nothing was learnt.
         Ok(u8::from(comparison.rows.first().is_none_or(|row| row.runs.0 == 0)))

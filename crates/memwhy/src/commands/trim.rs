@@ -65,7 +65,9 @@ impl Trim {
             collected = said.trim().parse::<u64>().ok();
         }
         // After the collection: it is what the trim then finds.
-        let predicted = predicted(crate::capture(pid, &Options::default())?.malloc);
+        let predicted = predicted(
+            crate::capture(pid, &Options { causes: false, ..Options::default() })?.malloc,
+        );
         let trimmed = allocator::trim(process, self.consent.timeout).map_err(refused)?;
         let (before, after) = trimmed.rss;
         let returned = before.minus(after);

@@ -7,8 +7,9 @@ use crate::OpenError;
 use clap::Args;
 use memwhy_model::Case;
 use memwhy_reason::Ask;
-use memwhy_reason::analyses::Growth;
 use memwhy_reason::analyses::trend::{Sample, Trend};
+use memwhy_reason::analyses::{Growth, native_growth};
+use memwhy_reason::probe::call_site;
 use memwhy_target::sys::interrupt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -72,17 +73,30 @@ impl Watch {
             }
         };
         let trend = Trend::of(&samples);
-        let answer = match &ends {
-            (Some(first), Some(last)) => Ask::since(first, last).get::<Growth>(),
-            (Some(_) | None, Some(_) | None) => Rc::default(),
+        let (answer, native) = match &ends {
+            (Some(first), Some(last)) => {
+                let ask = Ask::since(first, last);
+                let native = native_growth::dominant(&ask);
+                let native = native.map(|row| (call_site(last, row.sizes), row));
+                (ask.get::<Growth>(), native.map(|(probe, row)| (row, probe)))
+            }
+            (Some(_) | None, Some(_) | None) => (Rc::default(), None),
         };
         let grown = answer.as_ref().as_ref();
         let style = self.target.style();
         let text = if self.target.json {
-            memwhy_report::json::watch_verdict(pid, &trend, samples.len(), grown).to_string()
+            memwhy_report::json::watch_verdict(pid, &trend, samples.len(), grown, native.as_ref())
+                .to_string()
         } else {
             let target = pid.to_string();
-            memwhy_report::text::watch_verdict(&trend, samples.len(), grown, &target, style)
+            memwhy_report::text::watch_verdict(
+                &trend,
+                samples.len(),
+                grown,
+                native.as_ref(),
+                &target,
+                style,
+            )
         };
         self.print(&text)?;
         match gone {

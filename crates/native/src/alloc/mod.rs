@@ -5,11 +5,15 @@
 //! | [`glibc`] | glibc 2.17 to 2.44 | every chunk, without symbols |
 //! | [`mimalloc`] | mimalloc 2.0 as a library, 2.1 and 2.5 as CPython has it | every block, without symbols |
 //! | [`tcmalloc`] | that of gperftools 2.7 to 2.10 | every block, with one exported symbol |
-//! | [`other`] | jemalloc, musl | recognised by what they export |
+//! | [`jemalloc`] | jemalloc 5.3 | every extent, without symbols |
+//! | [`other`] | musl | recognised by what it exports |
 //!
-//! [`stand_in`] is what the last three have in common where they serve `malloc`.
+//! [`stand_in`] is what they have in common where they serve `malloc`, [`carried`] where a library has
+//! one for itself; of that kind mimalloc 3 is known, too.
 
+pub mod carried;
 pub mod glibc;
+pub mod jemalloc;
 pub mod mimalloc;
 pub mod other;
 pub mod stand_in;

@@ -3,10 +3,14 @@
 //! Whatever its structures are, what it has comes to blocks in use, memory that it manages, and
 //! sums. Which objects of Python are in the blocks is found out elsewhere.
 
+use super::carried::{self, Use};
+use super::jemalloc;
 use super::mimalloc::Mimalloc;
 use super::tcmalloc;
-use crate::image::Images;
-use memwhy_model::{Addr, AddrRange, ClassFacts, Layer, Owner, Partition, Problems, StandIn};
+use crate::image::{Image, Images};
+use memwhy_model::{
+    Addr, AddrRange, Bytes, ClassFacts, Layer, Owner, Partition, Problems, StandIn,
+};
 use memwhy_target::View;
 
 /// A heap, walked.
@@ -35,6 +39,7 @@ impl Walked {
         let walked = match name {
             "tcmalloc" => tcmalloc::walk(view, images, problems),
             "mimalloc" => Mimalloc::walk(view, problems).map(|heap| of_mimalloc(&heap)),
+            "jemalloc" => images.by_path(image).and_then(|image| of_jemalloc(view, image)),
             _ => None,
         };
         let mut walked = walked.unwrap_or_default();
@@ -69,6 +74,28 @@ impl Walked {
             claims.claim(Layer::Block, *block, owner(*block).unwrap_or(Owner::MallocNative));
         }
     }
+}
+
+/// Its sums: which regions of a slab are in caches of threads is not known, and so not each block.
+fn of_jemalloc(view: &View, image: &Image) -> Option<Walked> {
+    let extents = jemalloc::extents(view, image)?;
+    let sum = carried::sum(view, &extents);
+    let returned = extents.iter().filter(|extent| extent.of == Use::Returned);
+    let facts = StandIn {
+        release: "jemalloc 5.3".into(),
+        used: sum.used,
+        free_blocks: sum.active.minus(sum.used),
+        free_pages: sum.kept,
+        returned: returned.map(|extent| Bytes(extent.range.len())).sum(),
+        reserved: sum.reserved,
+        ..StandIn::default()
+    };
+    let owner = |of: Use| match of {
+        Use::Kept | Use::Returned => Owner::MallocFree,
+        Use::HandedOut | Use::Own => Owner::OtherAllocator,
+    };
+    let regions = extents.iter().map(|extent| (extent.range, owner(extent.of))).collect();
+    Some(Walked { regions, facts, ..Walked::default() })
 }
 
 fn of_mimalloc(heap: &Mimalloc) -> Walked {

@@ -35,6 +35,8 @@ const CENTRAL_CLASS: u64 = 8;
 const CENTRAL_SLOTS: u64 = 128;
 const CENTRAL_USED: u64 = 1152;
 const MOST_SLOTS: u64 = 64;
+/// Objects in caches that the map of pages has to lead to.
+const KNOWN: usize = 64;
 /// Threads that nobody has.
 const MOST_CACHES: usize = 100_000;
 /// Classes that have to count up before a row is believed.
@@ -76,7 +78,8 @@ pub fn walk(view: &View, images: &Images, problems: &mut Problems) -> Option<Wal
     let caches = caches(view, first)?;
     let sizes: Vec<u64> = caches.first()?.iter().map(|(_, _, size)| *size).collect();
     let known = caches.iter().flatten().map(|(head, _, _)| *head).filter(|head| head.0 != 0);
-    let root = known.take(64).find_map(|object| root(view, image, object))?;
+    let known: Vec<Addr> = known.take(KNOWN).collect();
+    let root = known.iter().find_map(|object| root(view, image, *object, &known))?;
     let (spans, leaves) = spans(view, root);
     let mut heap =
         Heap { sizes, bits: Bits::default(), spans: Vec::new(), facts: StandIn::default() };
@@ -111,20 +114,26 @@ fn caches(view: &View, first: Addr) -> Option<Vec<Cache>> {
     (!caches.is_empty()).then_some(caches)
 }
 
-/// The array from which the page of `object` leads to a span that has it.
-fn root(view: &View, image: &Image, object: Addr) -> Option<Addr> {
+/// The array from which the page of `object` leads to a span that has it. A word near a leaf's
+/// address may do so by chance, for a span of several pages, but not for all of `known`.
+fn root(view: &View, image: &Image, object: Addr, known: &[Addr]) -> Option<Addr> {
     let page = object.0 >> PAGE_SHIFT;
+    let leads_to = |leaf: Addr, object: Addr| {
+        let entry = (object.0 >> PAGE_SHIFT & (LEAF - 1)) * 8;
+        let span = view.ptr(leaf.at(entry)).ok().flatten();
+        let span = span.and_then(|span| Span::read(view, span));
+        span.is_some_and(|span| span.pages.contains(object))
+    };
+    let in_leaf = |other: &&Addr| other.0 >> PAGE_SHIFT >> LEAF_BITS == page >> LEAF_BITS;
     let leads = |leaf: Addr| {
-        let span = view.ptr(leaf.at((page & (LEAF - 1)) * 8)).ok()??;
-        let span = Span::read(view, span)?;
-        span.pages.contains(object).then_some(())
+        leads_to(leaf, object) && known.iter().filter(in_leaf).all(|other| leads_to(leaf, *other))
     };
     for data in &image.data {
         for part in view.pages().present(&[*data]) {
             let words = view.words(part.start, part.len() / 8, 1 << 20).unwrap_or_default();
             let filled = (0u64..).zip(&words).filter(|(_, word)| **word != 0 && **word % 8 == 0);
             for (index, word) in filled {
-                if leads(Addr(*word)).is_some() {
+                if leads(Addr(*word)) {
                     let before = (page >> LEAF_BITS) * 8;
                     return part.start.at(index * 8).0.checked_sub(before).map(Addr);
                 }

@@ -9,6 +9,11 @@ use crate::wording::{content_name, count, holder_name};
 use memwhy_model::{Bytes, Case, Content, Holding};
 use std::collections::BTreeMap;
 
+/// Growth of one kind of chunks that is worth a sentence.
+pub const WORTH_SAYING: i64 = 1 << 20;
+/// From this share of all growth on it is the one to look into.
+const HALF: f64 = 0.5;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct NativeGrowth;
@@ -71,6 +76,17 @@ fn add(case: &Case, rows: &mut BTreeMap<Key, NativeRow>, side: fn(&mut Change) -
     }
 }
 
+/// The chunks that grew most, where memory of C is at least half of what RSS grew by.
+#[must_use]
+pub fn dominant(ask: &Ask<'_>) -> Option<NativeRow> {
+    let before = ask.before()?.rss();
+    let rows = ask.get::<NativeGrowth>();
+    let grown: i64 = rows.iter().map(|row| row.bytes.growth().max(0)).sum();
+    let grown = Bytes(u64::try_from(grown).unwrap_or(0));
+    let most = rows.first().filter(|row| row.bytes.growth() >= WORTH_SAYING)?;
+    (grown >= ask.rss().minus(before).part(HALF)).then(|| most.clone())
+}
+
 /// `memory of C grew by 80.0 MiB in 20,000 chunks of 4,112 B that …, kept by lxml.etree._Document`.
 #[must_use]
 pub fn said(row: &NativeRow) -> String {
@@ -87,10 +103,11 @@ pub fn said(row: &NativeRow) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NativeGrowth, said};
+    use super::{NativeGrowth, dominant, said};
     use crate::Ask;
     use memwhy_model::{
-        Bytes, Case, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory, Tally,
+        Bytes, Case, Content, ContentGroup, ContentKind, HolderKind, Holding, NativeMemory, Owner,
+        Tally,
     };
 
     /// So many chunks of a document's nodes, and so many that nobody has.
@@ -135,6 +152,19 @@ mod tests {
         let told = said(&rows[1]);
         assert!(told.contains("108.3 KiB in 990 chunks of 112 B"), "{told}");
         assert!(told.ends_with("kept by xml.Document"), "{told}");
+    }
+
+    #[test]
+    fn what_makes_up_half_of_all_growth_is_the_one_to_look_into() {
+        let resident = |of: Case, mib| Case {
+            accounting: of.accounting.with(Owner::MallocNative, Bytes::mib(mib)),
+            ..of
+        };
+        let (before, after) = (resident(case(10, 5), 10), resident(case(50_000, 5), 16));
+        let row = dominant(&Ask::since(&before, &after)).expect("5.3 of 6 MiB");
+        assert_eq!(row.holder.names, ["xml.Document"]);
+        let elsewhere = resident(case(50_000, 5), 60);
+        assert_eq!(dominant(&Ask::since(&before, &elsewhere)), None);
     }
 
     #[test]

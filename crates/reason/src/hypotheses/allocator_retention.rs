@@ -44,7 +44,9 @@ impl Hypothesis for AllocatorRetention {
     fn judge(&self, ask: &Ask<'_>) -> Finding {
         let rss = ask.rss();
         let free = ask.resident(Owner::MallocFree);
-        let unseen = ask.resident(Owner::OtherAllocator)
+        // What libraries have for themselves is told by `library-allocator`.
+        let of_libraries = super::library_allocator::resident(ask);
+        let unseen = ask.resident(Owner::OtherAllocator).minus(of_libraries)
             + ask.resident(Owner::AnonOther)
             + ask.accounting.unexplained;
         let Some(malloc) = &ask.malloc else {

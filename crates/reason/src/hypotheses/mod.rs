@@ -10,6 +10,7 @@ pub mod file_mappings;
 pub mod fork_cow;
 pub mod huge_pages;
 pub mod known_bug;
+pub mod library_allocator;
 pub mod native_leak;
 pub mod native_memory;
 pub mod none;
@@ -36,7 +37,7 @@ pub trait Hypothesis: Sync {
 }
 
 /// Every hypothesis; [`none`] is what remains when they are all refuted.
-pub const HYPOTHESES: [&dyn Hypothesis; 17] = [
+pub const HYPOTHESES: [&dyn Hypothesis; 18] = [
     &allocator_retention::AllocatorRetention,
     &pymalloc_fragmentation::PymallocFragmentation,
     &python2_free_lists::Python2FreeLists,
@@ -46,6 +47,7 @@ pub const HYPOTHESES: [&dyn Hypothesis; 17] = [
     &refcount_leak::RefcountLeak,
     &native_leak::NativeLeak,
     &native_memory::NativeMemoryHeld,
+    &library_allocator::LibraryAllocator,
     &huge_pages::HugePages,
     &fork_cow::ForkCow,
     &shared_memory::SharedMemory,

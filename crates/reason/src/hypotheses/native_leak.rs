@@ -9,6 +9,7 @@
 //! is not lost: that is `native-memory`.
 
 use super::Hypothesis;
+use crate::probe::{call_site, requests};
 use crate::wording::{amount, content_name, count, digits, of_all, sizes_name};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, ContentGroup, NativeMemory, Owner, Pause, Trust};
@@ -101,7 +102,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, native: &NativeMemory) {
                 "{} of {} ({}), {} in all, that {}{inner}",
                 count(group.all.chunks, "chunk"),
                 sizes_name(group),
-                requests(ask, group),
+                requests(ask, group.sizes),
                 group.all.bytes,
                 content_name(&group.content)
             ),
@@ -144,19 +145,11 @@ fn cures(finding: &mut Finding, ask: &Ask<'_>, groups: &[&ContentGroup]) {
         ),
     });
     if let Some(group) = groups.first() {
-        let (from, to) = request_range(ask, group);
-        let serving = serving(ask);
+        let probe = call_site(ask, group.sizes);
         finding.remedies.push(Remedy {
-            action: format!(
-                "find the call that takes it: bpftrace -p {running} -e 'uprobe:{serving}:malloc \
-                 /arg0 >= {from} && arg0 <= {to}/ {{ @[ustack(12)] = count(); }}'"
-            ),
+            action: format!("find the call that takes it: {}", probe.command),
             expected_rss: None,
-            note: format!(
-                "or gdb -p {running}: break malloc if $rdi >= {from} && $rdi <= {to}; memray attach \
-                 --native, heaptrack -p; from the start: MALLOC_CONF=prof:true with jemalloc, memray \
-                 run --native"
-            ),
+            note: probe.instead,
             verify: format!("memwhy malloc {target} --held-by has the sizes of all that is lost"),
         });
     }
@@ -177,45 +170,13 @@ fn extension(ask: &Ask<'_>) -> Option<String> {
     }
 }
 
-/// The file whose `malloc` is called.
-fn serving<'a>(ask: &'a Ask<'_>) -> &'a str {
-    if let Some(stand_in) = &ask.stand_in {
-        return &stand_in.image;
-    }
-    let mut names = ask.mappings.iter().map(|mapping| mapping.name.as_str());
-    let libc = names.find(|name| {
-        let file = name.rsplit('/').next().unwrap_or_default();
-        file.starts_with("libc.so.") || file.starts_with("libc-2.")
-    });
-    libc.unwrap_or("libc.so.6")
-}
-
-/// What a program asked for to get chunks of these sizes.
-fn request_range(ask: &Ask<'_>, group: &ContentGroup) -> (u64, u64) {
-    let (least, most) = group.sizes;
-    if ask.stand_in.is_some() {
-        // Sizes of blocks are an eighth apart at most, or a page of 8 KiB where they are large:
-        // `SizeMap::Init` of gperftools, `mi_bin` of mimalloc.
-        let apart = (least / 8).max(if least > 32 << 10 { 8 << 10 } else { 16 });
-        return (least.saturating_sub(apart), most);
-    }
-    // `request2size`: 8 bytes of header, rounded up to 16; 32 is the least.
-    let from = if least <= 32 { 0 } else { least.saturating_sub(23) };
-    (from, most.saturating_sub(8))
-}
-
-fn requests(ask: &Ask<'_>, group: &ContentGroup) -> String {
-    let (from, to) = request_range(ask, group);
-    format!("asked for as {} to {} B", digits(from), digits(to))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Hypothesis, NativeLeak};
     use crate::{Ask, Finding, Standing};
     use memwhy_model::{
         Bytes, Case, Content, ContentGroup, ContentKind, HolderKind, Holding, MallocFacts,
-        NativeMemory, Owner, Pause, StandIn, Tally,
+        NativeMemory, Owner, Pause, Tally,
     };
 
     fn case(mib: u64) -> Case {
@@ -253,15 +214,6 @@ mod tests {
 
     fn judge(case: &Case) -> Finding {
         NativeLeak.judge(&Ask::new(case))
-    }
-
-    #[test]
-    fn the_probe_is_put_where_malloc_is_and_knows_its_sizes() {
-        let mut case = case(80);
-        case.stand_in = Some(StandIn { image: "/usr/lib/libmine.so".into(), ..StandIn::default() });
-        let probe = &judge(&case).remedies[1].action;
-        assert!(probe.contains("uprobe:/usr/lib/libmine.so:malloc"), "{probe}");
-        assert!(probe.contains("arg0 >= 3598 && arg0 <= 4112"), "{probe}");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! as Python's data (`python-objects`); this is what lies behind, through several hops.
 
 use super::Hypothesis;
-use crate::analyses::NativeGrowth;
+use crate::analyses::{NativeGrowth, native_growth};
+use crate::probe::call_site;
 use crate::wording::{amount, content_name, count, holder_name, of_all, sizes_name};
 use crate::{Ask, Finding, Remedy, Standing, noteworthy};
 use memwhy_model::{Bytes, HolderKind, Holding, NativeMemory, Owner, Trust};
@@ -112,7 +113,7 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, native: &NativeMemory) {
         );
     }
     if let Some(grown) = ask.get::<NativeGrowth>().iter().find(|row| row.bytes.growth() > 0) {
-        finding.saw(Trust::Heuristic, crate::analyses::native_growth::said(grown), check);
+        finding.saw(Trust::Heuristic, native_growth::said(grown), check);
     }
     let action = match first.kind {
         HolderKind::Type => format!("close or drop {name}: their memory goes with them"),
@@ -130,6 +131,19 @@ fn weigh(finding: &mut Finding, ask: &Ask<'_>, native: &NativeMemory) {
             .into(),
         verify: format!("memwhy malloc {running} --held-by, twice under the same load"),
     });
+    // Which kind of chunks it is that grows is known of two moments only.
+    if let Some(grown) = native_growth::dominant(ask) {
+        let probe = call_site(ask, grown.sizes);
+        finding.remedies.push(Remedy {
+            action: format!("find the call that takes what grew: {}", probe.command),
+            expected_rss: None,
+            note: probe.instead,
+            verify: format!(
+                "memwhy diff over the same load: what {} has",
+                holder_name(&grown.holder)
+            ),
+        });
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ const NOT_JUDGED: [Owner; 3] = [Owner::OtherAllocator, Owner::FileDirty, Owner::
 pub fn finding(ask: &Ask<'_>) -> Finding {
     let rss = ask.rss();
     let mut not_judged: Bytes = NOT_JUDGED.iter().map(|owner| ask.resident(*owner)).sum();
+    // What libraries have for themselves was judged.
+    not_judged = not_judged.minus(super::library_allocator::resident(ask));
     // Who keeps it was not searched.
     if ask.native_memory.is_none() {
         not_judged += ask.resident(Owner::MallocNative);

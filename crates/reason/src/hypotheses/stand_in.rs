@@ -13,22 +13,28 @@ const CLASSES: usize = 3;
 /// Fills in a finding that holds.
 pub(super) fn fill(finding: &mut Finding, ask: &Ask<'_>, facts: &StandIn) {
     let pid = ask.about.target();
-    let exact = facts.off == Bytes(0);
+    let exact = facts.walked && facts.off == Bytes(0);
     let trust = if exact { Trust::Target } else { Trust::Table };
-    finding.saw(
-        trust,
+    let used = if facts.walked {
         format!(
-            "of {} that {} has, {} is in {} in use, {} in free blocks between them, {} in the \
-             caches of {}, {} in free pages, {} given back",
-            facts.reserved,
-            facts.name,
+            "{} is in {} in use, {} in free blocks between them, {} in the caches of {}",
             facts.used,
             count(facts.blocks, "block"),
             facts.free_blocks,
             facts.cached,
             count(facts.caches, "thread"),
-            facts.free_pages,
-            facts.returned
+        )
+    } else {
+        format!(
+            "{} is in use or in caches of threads, {} in free blocks beside it",
+            facts.used, facts.free_blocks
+        )
+    };
+    finding.saw(
+        trust,
+        format!(
+            "of {} that {} has, {used}, {} in free pages, {} given back",
+            facts.reserved, facts.name, facts.free_pages, facts.returned
         ),
         format!("memwhy malloc {pid}"),
     );
@@ -105,6 +111,20 @@ fn remedies(ask: &Ask<'_>, facts: &StandIn) -> Vec<Remedy> {
                 Some(rss.minus(pages)),
                 "gives free memory back at once; measured on a hole under a survivor, not on yours: \
                  245 → 6 MiB; mi_collect(1) returned nothing",
+            ),
+            glibc,
+        ],
+        "jemalloc" => vec![
+            remedy(
+                "start with MALLOC_CONF=background_thread:true,dirty_decay_ms:1000",
+                Some(rss.minus(pages)),
+                "free pages are given back after a second, also while the program does nothing; \
+                 measured on two workloads, not on yours: 356 → 50, 143 → 22 MiB",
+            ),
+            remedy(
+                "have it give back now: memwhy trim --allow-write, or mallctl(\"arena.4096.purge\")",
+                Some(rss.minus(pages)),
+                "once; the next peak comes back",
             ),
             glibc,
         ],

@@ -3,7 +3,7 @@
 use super::native_memory::{NativeMemoryOut, native_memory};
 use super::parts::wrapped;
 use memwhy_model::{
-    ArenaFacts, Bytes, Case, FreeList, GlibcFacts, MimallocFacts, Owner, PymallocClass,
+    ArenaFacts, Bytes, Carried, Case, FreeList, GlibcFacts, MimallocFacts, Owner, PymallocClass,
     PymallocFacts, StandIn,
 };
 use memwhy_reason::Ask;
@@ -18,6 +18,7 @@ struct MallocBody<'a> {
     malloc: Option<MallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stand_in: Option<StandInOut<'a>>,
+    libraries: Vec<CarriedOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pymalloc: Option<PymallocOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,6 +213,31 @@ struct StandInOut<'a> {
     reserved_bytes: u64,
 }
 
+#[derive(Serialize)]
+struct CarriedOut<'a> {
+    name: &'a str,
+    image: &'a str,
+    reserved_bytes: u64,
+    resident_bytes: u64,
+    active_bytes: u64,
+    used_bytes: u64,
+    free_bytes: u64,
+    free_resident_bytes: u64,
+}
+
+fn of_library(facts: &Carried) -> CarriedOut<'_> {
+    CarriedOut {
+        name: &facts.name,
+        image: &facts.image,
+        reserved_bytes: facts.reserved.0,
+        resident_bytes: facts.resident.0,
+        active_bytes: facts.active.0,
+        used_bytes: facts.used.0,
+        free_bytes: facts.kept.0,
+        free_resident_bytes: facts.kept_resident.0,
+    }
+}
+
 fn of_stand_in(facts: &StandIn) -> StandInOut<'_> {
     StandInOut {
         name: &facts.name,
@@ -254,6 +280,7 @@ pub fn malloc(case: &Case) -> Value {
         MallocBody {
             malloc,
             stand_in,
+            libraries: case.carried.iter().map(of_library).collect(),
             pymalloc,
             mimalloc,
             native_memory: native_memory(case, usize::MAX),

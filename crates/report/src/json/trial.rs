@@ -1,12 +1,19 @@
 //! `memwhy.trial/1`: every sample of every run, and what they say.
 
+use super::report;
+use crate::Explained;
 use memwhy_model::Trial;
 use memwhy_reason::trials::{Comparison, Effect, Spread};
 use serde_json::{Value, json};
 
 /// All trials, with what was missing.
 #[must_use]
-pub fn trial(trials: &[Trial], comparison: &Comparison, missing: &[String]) -> Value {
+pub fn trial(
+    trials: &[Trial],
+    comparison: &Comparison,
+    missing: &[String],
+    explained: &[Explained],
+) -> Value {
     let rows = comparison.rows.iter().zip(trials).map(|(row, trial)| {
         let runs = trial.runs.iter().map(|run| {
             let samples: Vec<Value> =
@@ -47,6 +54,10 @@ pub fn trial(trials: &[Trial], comparison: &Comparison, missing: &[String]) -> V
         "best": best.map(|row| row.cure.clone()),
         "because": comparison.because,
         "missing": missing,
+        "explained": explained
+            .iter()
+            .map(|one| json!({ "cure": one.cure, "report": report(&one.case, &one.verdict) }))
+            .collect::<Vec<Value>>(),
     })
 }
 

@@ -1,9 +1,11 @@
 //! `memwhy.watch/1`: one line for each look, and one for what all of them say.
 
+use super::native_memory::{AlikeOut, alike};
 use super::value;
 use memwhy_model::Bytes;
-use memwhy_reason::analyses::Grown;
 use memwhy_reason::analyses::trend::{Sample, Slope, Trend};
+use memwhy_reason::analyses::{Grown, NativeRow};
+use memwhy_reason::probe::Probe;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +69,20 @@ struct Verdict<'a> {
     owners: Vec<SlopeOut<'a>>,
     types: Vec<SlopeOut<'a>>,
     holders: Vec<HolderOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_memory: Option<NativeOut<'a>>,
+}
+
+/// Memory of C that is most of what grew.
+#[derive(Serialize)]
+struct NativeOut<'a> {
+    kind: &'static str,
+    names: &'a [String],
+    #[serde(flatten)]
+    alike: AlikeOut<'a>,
+    growth_bytes: i64,
+    growth_chunks: i64,
+    probe: &'a str,
 }
 
 #[derive(Serialize)]
@@ -87,7 +103,13 @@ struct HolderOut<'a> {
 
 /// The last line: what all looks say.
 #[must_use]
-pub fn watch_verdict(pid: u32, trend: &Trend, looks: usize, grown: Option<&Grown>) -> Value {
+pub fn watch_verdict(
+    pid: u32,
+    trend: &Trend,
+    looks: usize,
+    grown: Option<&Grown>,
+    native: Option<&(NativeRow, Probe)>,
+) -> Value {
     let holders = grown.map(|grown| grown.holders.as_slice()).unwrap_or_default();
     value(&Verdict {
         schema: SCHEMA,
@@ -115,6 +137,14 @@ pub fn watch_verdict(pid: u32, trend: &Trend, looks: usize, grown: Option<&Grown
                 })
             })
             .collect(),
+        native_memory: native.map(|(row, probe)| NativeOut {
+            kind: row.holder.kind.id(),
+            names: &row.holder.names,
+            alike: alike(row.sizes, &row.content),
+            growth_bytes: row.bytes.growth(),
+            growth_chunks: row.chunks.growth(),
+            probe: &probe.command,
+        }),
     })
 }
 

@@ -10,14 +10,12 @@ use memwhy_reason::analyses::{
     Change, Grown, Growth, KeptGrowth, NativeGrowth, NativeRow, native_growth,
 };
 use memwhy_reason::hypotheses::none::owner_name;
+use memwhy_reason::probe::call_site;
 use memwhy_reason::{Ask, Hold, wording};
 use std::fmt::Write as _;
 
 /// Names, sizes and threads listed: the JSON has all of them.
 const FEW: usize = 10;
-
-/// Growth of one kind of chunks that is worth a sentence.
-const WORTH_SAYING: i64 = 1 << 20;
 
 /// From this share of what a cure promised on it has worked.
 const WORKED: f64 = 0.8;
@@ -57,8 +55,13 @@ pub fn diff(before: &Case, after: &Case, top: usize, held: Hold, style: Style) -
         blocks.push(Block::labelled("WHY", why));
     }
     let native = ask.get::<NativeGrowth>();
-    if let Some(row) = native.first().filter(|row| row.bytes.growth() >= WORTH_SAYING) {
+    let worth_saying = |row: &&NativeRow| row.bytes.growth() >= native_growth::WORTH_SAYING;
+    if let Some(row) = native.first().filter(worth_saying) {
         blocks.push(Block::labelled("", native_growth::said(row)));
+    }
+    if let Some(row) = native_growth::dominant(&ask) {
+        let probe = call_site(after, row.sizes).command;
+        blocks.push(Block::labelled("NEXT", format!("find the call that takes it: {probe}")));
     }
     for (number, promise) in grown.promises.iter().take(2).enumerate() {
         let label = if number == 0 { "CURE" } else { "" };

@@ -118,9 +118,8 @@ fn blocks(case: &Case, verdict: &Verdict, brevity: Brevity) -> Vec<Block> {
 /// has some.
 fn tells(finding: &Finding, rss: Bytes) -> bool {
     match finding.cause {
-        "huge-pages" | "fork-cow" | "shared-memory" | "file-mappings" | "thread-stacks" => {
-            finding.could_explain.share_of(rss) >= TOLD_SHARE
-        }
+        "huge-pages" | "fork-cow" | "shared-memory" | "file-mappings" | "thread-stacks"
+        | "library-allocator" => finding.could_explain.share_of(rss) >= TOLD_SHARE,
         _ => true,
     }
 }

@@ -8,6 +8,7 @@ use memwhy_model::{
     StandIn, Untold,
 };
 use memwhy_reason::analyses::Retention;
+use memwhy_reason::hypotheses::library_allocator;
 use memwhy_reason::{Ask, wording};
 
 /// Rows of size classes and pins: those after them hold little.
@@ -40,6 +41,7 @@ pub fn malloc(case: &Case, style: Style) -> String {
     if let Some(facts) = &case.stand_in {
         of_stand_in(case, facts, &mut blocks);
     }
+    of_libraries(case, &mut blocks);
     if let Some(facts) = &case.pymalloc {
         blocks.push(Block::Gap);
         of_pymalloc(case, facts, &mut blocks);
@@ -55,12 +57,14 @@ pub fn malloc(case: &Case, style: Style) -> String {
 /// The heap of an allocator that stands in for glibc's.
 fn of_stand_in(case: &Case, facts: &StandIn, blocks: &mut Vec<Block>) {
     blocks.push(Block::labelled("", format!("by {}", facts.image)));
-    if !facts.walked {
+    if !facts.walked && facts.reserved == Bytes(0) {
         let heap = case.resident(Owner::OtherAllocator);
         blocks.push(Block::labelled("", format!("its heap is not walked: {heap} at most")));
         return;
     }
-    let proof = if facts.off == Bytes(0) {
+    let proof = if !facts.walked {
+        "sums of its extents: what caches of threads have counts as in use".to_owned()
+    } else if facts.off == Bytes(0) {
         "walk == the allocator's own counts: 0 B off".to_owned()
     } else {
         format!("walk and the allocator's own counts: {} off", facts.off)
@@ -98,6 +102,24 @@ fn of_stand_in(case: &Case, facts: &StandIn, blocks: &mut Vec<Block>) {
         ]);
     }
     blocks.push(Block::Table(table));
+}
+
+/// Allocators that libraries carry for themselves.
+fn of_libraries(case: &Case, blocks: &mut Vec<Block>) {
+    for (number, one) in case.carried.iter().enumerate() {
+        blocks.push(Block::labelled(
+            if number == 0 { "LIBRARIES" } else { "" },
+            format!(
+                "{}: {} of {} reserved is {}, {} in use, {} free",
+                library_allocator::name(one),
+                one.resident,
+                one.reserved,
+                there(case),
+                one.in_use(),
+                one.kept_resident
+            ),
+        ));
+    }
 }
 
 /// What CPython keeps for objects to come.

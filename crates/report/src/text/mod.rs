@@ -34,7 +34,7 @@ pub use show::show;
 pub use snap::snap;
 pub use stacks::{StackOptions, stacks};
 pub use tasks::{TasksShown, tasks};
-pub use trial::trial;
+pub use trial::{Explained, trial};
 pub use watch::{watch_head, watch_line, watch_verdict};
 
 use crate::blocks::Block;

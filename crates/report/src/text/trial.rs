@@ -3,7 +3,8 @@
 use crate::Style;
 use crate::blocks::{Block, Side, Table, render};
 use crate::style::Tone;
-use memwhy_model::{Bytes, Trial};
+use memwhy_model::{Bytes, Case, Trial};
+use memwhy_reason::Verdict;
 use memwhy_reason::trials::{Comparison, Effect, Spread};
 
 /// Columns of a curve.
@@ -11,12 +12,25 @@ const CURVE: usize = 24;
 /// From nothing to the highest RSS of all runs.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// One row a cure; `missing` are those that could not be tried, a sentence each.
+/// What a program was like under a cure, before it was ended.
+#[derive(Debug)]
+pub struct Explained {
+    /// The cure.
+    pub cure: String,
+    /// The largest of its processes.
+    pub case: Case,
+    /// What is to be said of it.
+    pub verdict: Verdict,
+}
+
+/// One row a cure; `missing` are those that could not be tried, a sentence each. Then the program as it
+/// is and under the best cure, explained.
 #[must_use]
 pub fn trial(
     trials: &[Trial],
     comparison: &Comparison,
     missing: &[String],
+    explained: &[Explained],
     style: Style,
 ) -> String {
     let mut table = Table::new(&[
@@ -89,7 +103,15 @@ pub fn trial(
     for sentence in missing {
         blocks.push(Block::labelled("MISSING", sentence.clone()));
     }
-    render(&blocks, style)
+    let mut text = render(&blocks, style);
+    let best = comparison.best.and_then(|best| comparison.rows.get(best));
+    let shown = comparison.rows.first().into_iter().chain(best);
+    for one in shown.filter_map(|row| explained.iter().find(|one| one.cure == row.cure)) {
+        let title = Block::labelled("UNDER", format!("{}, after the load:", one.cure));
+        text += &render(&[Block::Gap, title], style);
+        text += &super::explain(&one.case, &one.verdict, style);
+    }
+    text
 }
 
 /// The first run that counts, as a line of blocks.

@@ -5,9 +5,10 @@ use crate::Style;
 use crate::blocks::{Block, render};
 use crate::style::Tone;
 use memwhy_model::{Bytes, Case, Owner};
-use memwhy_reason::analyses::Grown;
 use memwhy_reason::analyses::trend::{Course, LEAST_SAMPLES, Sample, Slope, Trend};
+use memwhy_reason::analyses::{Grown, NativeRow, native_growth};
 use memwhy_reason::hypotheses::none::owner_name;
+use memwhy_reason::probe::Probe;
 use memwhy_reason::wording;
 
 /// Types and names told.
@@ -61,12 +62,14 @@ fn clock(seconds: f64) -> String {
     }
 }
 
-/// What the samples say; `grown` is the difference of the last look to the first.
+/// What the samples say; `grown` is the difference of the last look to the first, `native` the
+/// memory of C that is most of it, with the probe for it.
 #[must_use]
 pub fn watch_verdict(
     trend: &Trend,
     samples: usize,
     grown: Option<&Grown>,
+    native: Option<&(NativeRow, Probe)>,
     target: &str,
     style: Style,
 ) -> String {
@@ -105,9 +108,15 @@ pub fn watch_verdict(
             let text = format!("{growth} more reachable from {path}{place}");
             blocks.push(Block::labelled(if n == 0 { "HOLDERS" } else { "" }, text));
         }
+        if let Some((row, _)) = native {
+            blocks.push(Block::labelled("MEMORY", native_growth::said(row)));
+        }
     }
     let next = match trend.course {
-        Course::Growing => format!("memwhy heap {target}: who holds it"),
+        Course::Growing => match native {
+            Some((_, probe)) => format!("find the call that takes it: {}", probe.command),
+            None => format!("memwhy heap {target}: who holds it"),
+        },
         Course::Kept => format!("memwhy {target}: what keeps it, and the cure"),
         Course::Uncollected => format!("memwhy {target}: whether the collector is on"),
         Course::Unknown => format!("memwhy watch {target} --every 5s --for 2m"),

@@ -12,8 +12,11 @@
 //! Source: `include/mimalloc/types.h`, `src/segment.c`, `src/page.c`, `src/alloc.c` of mimalloc 2.1
 //! to 2.5, as CPython 3.13 to 3.15 has them in `Objects/mimalloc`.
 
+mod arena;
 mod layout;
 mod segment;
+
+pub(super) use arena::arenas;
 
 use layout::{LAYOUTS, Layout, PageLayout, Start};
 use memwhy_model::{

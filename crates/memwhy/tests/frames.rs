@@ -1,0 +1,91 @@
+//! Is the memory found that libraries take past malloc, and is it called by their names?
+//!
+//! pyarrow with each of the pools that it brings along, beside polars with its jemalloc; what the
+//! libraries say of themselves is compared.
+
+use memwhy::model::{Bytes, Carried, Case, Owner};
+use memwhy::{Options, Verdict};
+use memwhy_report::Style;
+use memwhy_testkit::{Turn, Workload, script};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The interpreter with the libraries; `None` where there is no network to get them from.
+fn libraries() -> Option<PathBuf> {
+    let made = Command::new(script("../scripts/frames-venv")).output().expect("a shell");
+    if made.status.success() {
+        let path = String::from_utf8(made.stdout).expect("a path");
+        return Some(Path::new(path.trim()).join("bin/python"));
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "the libraries could not be installed");
+    eprintln!("SKIPPED: allocators that libraries carry: scripts/frames-venv failed");
+    None
+}
+
+fn look(workload: &Workload, label: &str) -> (Case, Verdict) {
+    let case = memwhy::capture(workload.pid(), &Options::default()).expect("a capture");
+    let verdict = memwhy::explain(&case);
+    let screen = memwhy_report::text::explain(&case, &verdict, Style::default());
+    eprintln!("{label}\n{screen}");
+    let owned: u64 = case.accounting.owners().map(|one| one.resident.0).sum();
+    assert_eq!(owned + case.accounting.unexplained.0, case.rss().0, "{label}");
+    (case, verdict)
+}
+
+#[track_caller]
+fn of<'a>(case: &'a Case, library: &str, name: &str) -> &'a Carried {
+    let found = case.carried.iter().find(|one| one.library().starts_with(library));
+    let found = found.unwrap_or_else(|| panic!("{library} in {:?}", case.carried));
+    assert_eq!(found.name, name);
+    found
+}
+
+#[track_caller]
+fn near(ours: Bytes, theirs: u64, what: &str) {
+    let off = ours.0.abs_diff(theirs);
+    eprintln!("{what}: {ours}, and it counts {}", Bytes(theirs));
+    // Ends of pages, what temporary results leave in caches, of mimalloc pages that are begun.
+    assert!(off * 10 <= theirs, "{what}: {ours} for {}", Bytes(theirs));
+}
+
+#[test]
+fn tables_and_frames_are_told_by_the_allocator_of_their_library() {
+    let Some(python) = libraries() else { return };
+    for pool in ["mimalloc", "jemalloc"] {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let mut workload = Workload::start(&python, &script("frames.py"), &[("FRAMES_POOL", pool)]);
+        let counted = |name: &str| workload.ready()[name].as_u64().expect("a number");
+        let (table, frame) = (counted("table_bytes"), counted("frame_bytes"));
+        let (case, verdict) = look(&workload, pool);
+        let arrow = of(&case, "libarrow", pool);
+        near(arrow.used, table, "Arrow's pool");
+        assert!(arrow.resident.0 >= table, "{arrow:?}");
+        let polars = of(&case, "_polars", "jemalloc");
+        assert!(polars.used.0 >= frame && polars.used.0 < frame * 2, "{polars:?} of {frame}");
+        let resident: u64 = case.carried.iter().map(|one| one.resident.0).sum();
+        assert_eq!(case.resident(Owner::OtherAllocator).0, resident);
+        // No mapping of theirs is nobody's.
+        assert!(case.resident(Owner::AnonOther).0 * 20 < case.rss().0, "{:?}", case.accounting);
+        assert!(case.accounting.unexplained.0 * 20 < case.rss().0, "{:?}", case.accounting);
+        assert_eq!(verdict.cause, Some("library-allocator"), "{}", verdict.summary);
+        assert!(verdict.summary.contains("pyarrow's own allocator"), "{}", verdict.summary);
+        let shown = memwhy_report::text::malloc(&case, Style::default());
+        assert!(shown.contains("pyarrow's own") && shown.contains("polars's own"), "{shown}");
+
+        let left = workload.command("drop")["bytes"].as_u64().expect("a number");
+        let (after, _) = look(&workload, &format!("{pool}, three quarters dropped"));
+        near(of(&after, "libarrow", pool).used, left, "Arrow's pool");
+        workload.command("release");
+        let (released, _) = look(&workload, &format!("{pool}, released"));
+        let arrow = of(&released, "libarrow", pool);
+        near(arrow.used, left, "Arrow's pool");
+        // The call that the screen names gives back what it calls free.
+        assert!(arrow.kept_resident < Bytes::mib(8), "{arrow:?}");
+        let expected = after.rss().minus(of(&after, "libarrow", pool).kept_resident);
+        assert!(
+            released.rss().0.abs_diff(expected.0) < 8 << 20,
+            "{} where {expected} were expected",
+            released.rss()
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Which allocators do libraries carry for themselves, and which memory do they have?
+//!
+//! Arrow has a mimalloc and a jemalloc linked in, polars a jemalloc: they take memory from the kernel
+//! and no `malloc` sees it. Each is known by what it keeps in memory, not by names.
+
+use super::{jemalloc, mimalloc};
+use crate::image::{Image, Images};
+use memwhy_model::{AddrRange, Bytes, Carried, Layer, Owner, Partition};
+use memwhy_target::View;
+use std::collections::BTreeMap;
+
+/// What a stretch of memory is to its allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The program has all of it or a part.
+    HandedOut,
+    /// Free, and it may be resident.
+    Kept,
+    /// Free, and given back to the kernel.
+    Returned,
+    /// What the allocator has for itself.
+    Own,
+}
+
+/// A stretch of memory of an allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it is.
+    pub range: AddrRange,
+    /// What it is.
+    pub of: Use,
+    /// Bytes of it that the program has, as the allocator rounds them up.
+    pub used: u64,
+}
+
+/// An allocator of a library, with its memory.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Its memory, ascending.
+    pub extents: Vec<Extent>,
+    /// Sums.
+    pub facts: Carried,
+}
+
+/// The allocators that images carry. One that serves `malloc` is not for a library alone.
+#[must_use]
+pub fn find(view: &View, images: &Images) -> Vec<Embedded> {
+    let private = |image: &&Image| image.exported("malloc").is_none();
+    let mut found: BTreeMap<(&'static str, &str), Vec<Extent>> = BTreeMap::new();
+    for (image, extents) in mimalloc::arenas(view, images) {
+        if private(&image) {
+            found.entry(("mimalloc", &image.path)).or_default().extend(extents);
+        }
+    }
+    for image in images.0.iter().filter(private) {
+        if let Some(extents) = jemalloc::extents(view, image) {
+            found.entry(("jemalloc", &image.path)).or_default().extend(extents);
+        }
+    }
+    let mut found: Vec<Embedded> = found
+        .into_iter()
+        .map(|((name, path), extents)| Embedded {
+            facts: Carried { name: name.into(), image: path.into(), ..sum(view, &extents) },
+            extents,
+        })
+        .filter(|of| of.facts.resident > Bytes(0))
+        .collect();
+    found.sort_by_key(|of| std::cmp::Reverse(of.facts.resident));
+    found
+}
+
+/// Adds extents up.
+pub(super) fn sum(view: &View, extents: &[Extent]) -> Carried {
+    let mut facts = Carried::default();
+    for extent in extents {
+        let resident = Bytes(view.pages().resident(extent.range));
+        facts.reserved += Bytes(extent.range.len());
+        facts.resident += resident;
+        match extent.of {
+            Use::HandedOut => {
+                facts.active += Bytes(extent.range.len());
+                facts.used += Bytes(extent.used);
+            }
+            Use::Kept => {
+                facts.kept += Bytes(extent.range.len());
+                facts.kept_resident += resident;
+            }
+            Use::Returned => facts.kept_resident += resident,
+            Use::Own => {}
+        }
+    }
+    facts
+}
+
+impl Embedded {
+    /// Gives its memory to its owner.
+    pub fn claim(&self, claims: &mut Partition) {
+        for extent in &self.extents {
+            claims.claim(Layer::Region, extent.range, Owner::OtherAllocator);
+        }
+    }
+}
