@@ -304,7 +304,7 @@ impl Finder<'_> {
         });
         let (Some(found), Some(ty)) = (found, ty) else {
             if numbers::may_be_free(shape, &bytes) {
-                self.number_blocks.maybe(at);
+                self.number_blocks.maybe(at, chunk);
             }
             return;
         };

@@ -18,8 +18,9 @@ pub(crate) struct Blocks {
     used: Vec<Addr>,
     /// How many of their cells are free.
     free_cells: u64,
-    /// Those that may be blocks without any, ascending.
-    maybe: Vec<Addr>,
+    /// Those that may be blocks without any, ascending, each with the memory of malloc that it is in:
+    /// with `Py_DEBUG` there is something before it.
+    maybe: Vec<(Addr, Addr)>,
 }
 
 impl Blocks {
@@ -30,14 +31,15 @@ impl Blocks {
     }
 
     /// Memory of the size of a block, with nothing in it that is none.
-    pub(crate) fn maybe(&mut self, at: Addr) {
-        self.maybe.push(at);
+    pub(crate) fn maybe(&mut self, at: Addr, chunk: Addr) {
+        self.maybe.push((at, chunk));
     }
 
-    /// The blocks in which there is no number. One by itself could be anything: each of its free
+    /// The memory of the blocks in which there is no number. One by itself could be anything: each of its free
     /// cells has to lead to a cell of a block, as the list of free cells does.
     pub(crate) fn free(&self, memory: &dyn Memory, shape: &NumberBlocks) -> Vec<Addr> {
-        let mut all: Vec<Addr> = self.used.iter().chain(&self.maybe).copied().collect();
+        let maybe = self.maybe.iter().map(|(block, _)| *block);
+        let mut all: Vec<Addr> = self.used.iter().copied().chain(maybe).collect();
         all.sort_unstable();
         let is_cell = |link: u64| {
             let after = all.partition_point(|block| block.0 <= link);
@@ -45,12 +47,13 @@ impl Blocks {
             let offset = block.and_then(|block| (link - block.0).checked_sub(shape.first));
             offset.is_some_and(|at| at % shape.cell == 0 && at / shape.cell < shape.cells)
         };
-        let is_free = |at: &&Addr| {
-            let Ok(bytes) = memory.bytes(**at, shape.size(), MAX_READ) else { return false };
+        let is_free = |at: Addr| {
+            let Ok(bytes) = memory.bytes(at, shape.size(), MAX_READ) else { return false };
             let links: Vec<u64> = links(shape, &bytes).filter(|link| *link != 0).collect();
             links.len() > 1 && links.into_iter().all(is_cell)
         };
-        self.maybe.iter().filter(is_free).copied().collect()
+        let free = self.maybe.iter().filter(|(block, _)| is_free(*block));
+        free.map(|(_, chunk)| *chunk).collect()
     }
 
     /// What the lists of free cells come to, `free` being the blocks without a number.
