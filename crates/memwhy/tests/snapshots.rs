@@ -75,6 +75,8 @@ fn rename(value: &mut Value, target: &str) {
             map.remove("asleep_at_least_s");
             // A thread that waits again and again makes a new lock each time.
             map.remove("waits_at");
+            // In the words of its function where only stacks were read, by who keeps it elsewhere.
+            map.remove("waits_for");
             map.values_mut().for_each(|one| rename(one, target));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
