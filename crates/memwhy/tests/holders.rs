@@ -283,7 +283,7 @@ fn culprits_are_named_on_all_others() {
         "3.7.16",
         "3.9.18",
         "3.10.13",
-        "debian-3.11.2",
+        "debian-3.11",
         "3.11.7",
         "3.13.0",
         "debian-3.13",
