@@ -17,6 +17,7 @@ impl Kind for Opaque {
             "_hashlib.HASH",
             "_lzma.LZMACompressor",
             "_lzma.LZMADecompressor",
+            "_multiprocessing.Connection",
             "_random.Random",
             "_socket.socket",
             "_thread.RLock",

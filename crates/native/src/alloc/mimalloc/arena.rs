@@ -8,18 +8,15 @@
 use super::segment::SLICE;
 use crate::alloc::carried::{Extent, Use};
 use crate::image::{Image, Images};
-use memwhy_model::{Addr, AddrRange};
+use memwhy_model::{Addr, AddrRange, PageState};
 use memwhy_target::{MemoryExt, View};
+use std::collections::BTreeMap;
 
-/// Arenas begin at multiples of it where mappings have grown together.
-const ALIGNED: u64 = 4 << 20;
 /// Slices that one word of the bitmap's chunks tells of, and a chunk.
 const WORD: u64 = 64;
 const CHUNK: u64 = 512;
 /// A terabyte.
 const MOST_SLICES: u64 = 1 << 24;
-/// Places of one mapping that are tried.
-const MOST_PLACES: u64 = 1 << 16;
 
 /// Words of `mi_arena_t`.
 mod word {
@@ -36,28 +33,24 @@ mod word {
     pub(super) const COUNT: u64 = 15;
 }
 
-/// Every arena with the image that it is of.
+/// Every arena with the image that it is of, whose `subproc_main` has a list of them: any aligned
+/// word among the variables may be of it.
 pub(crate) fn arenas<'a>(view: &View, images: &'a Images) -> Vec<(&'a Image, Vec<Extent>)> {
-    let mut found: Vec<(&Image, Vec<Extent>)> = Vec::new();
-    for mapping in view.maps().0.iter().filter(|m| m.anonymous() && m.writable() && m.private()) {
-        let range = mapping.range();
-        let mut at = range.start.align_up(SLICE);
-        for _ in 0..MOST_PLACES {
-            if at >= range.end {
-                break;
-            }
-            let next = at.at(1).align_up(ALIGNED);
-            let present = view.pages().state(at).is_some();
-            at = match arena(view, images, at, range.end).filter(|_| present) {
-                Some((image, end, extents)) => {
-                    found.push((image, extents));
-                    end
+    let mut found: BTreeMap<Addr, (&Image, Vec<Extent>)> = BTreeMap::new();
+    for image in &images.0 {
+        for part in view.pages().present(&image.data) {
+            let words = view.words(part.start, part.len() / 8, 1 << 20).unwrap_or_default();
+            for at in words.into_iter().map(Addr).filter(|at| at.0 != 0 && at.is_aligned(SLICE)) {
+                let mapping = view.maps().find(at);
+                let mapping = mapping.filter(|m| m.anonymous() && m.writable() && m.private());
+                let Some(mapping) = mapping.filter(|_| !found.contains_key(&at)) else { continue };
+                if let Some((of, extents)) = arena(view, images, at, mapping.range().end) {
+                    found.insert(at, (of, extents));
                 }
-                None => next,
-            };
+            }
         }
     }
-    found
+    found.into_values().collect()
 }
 
 fn arena<'a>(
@@ -65,8 +58,8 @@ fn arena<'a>(
     images: &'a Images,
     at: Addr,
     limit: Addr,
-) -> Option<(&'a Image, Addr, Vec<Extent>)> {
-    view.pages().state(at)?;
+) -> Option<(&'a Image, Vec<Extent>)> {
+    view.pages().state(at).filter(|state| *state == PageState::Anon)?;
     let words = view.words(at, word::COUNT, 15).ok()?;
     let word = |index: usize| words.get(index).copied();
     let (slices, info) = (word(word::SLICES)?, word(word::INFO)?);
@@ -93,7 +86,7 @@ fn arena<'a>(
         extents.push(Extent { range, of, used: if kind { 0 } else { range.len() } });
         from = to;
     }
-    Some((image, end, extents))
+    Some((image, extents))
 }
 
 /// The words of the bitmap of free slices; none where it is not as it should be: then all counts as
