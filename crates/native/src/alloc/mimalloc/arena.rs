@@ -44,7 +44,9 @@ pub(crate) fn arenas<'a>(view: &View, images: &'a Images) -> Vec<(&'a Image, Vec
                 let mapping = view.maps().find(at);
                 let mapping = mapping.filter(|m| m.anonymous() && m.writable() && m.private());
                 let Some(mapping) = mapping.filter(|_| !found.contains_key(&at)) else { continue };
-                if let Some((of, extents)) = arena(view, images, at, mapping.range().end) {
+                if let Some((of, extents)) =
+                    arena(view, images, at, view.maps().run_end(mapping.range().start))
+                {
                     found.insert(at, (of, extents));
                 }
             }
