@@ -6,7 +6,7 @@ mod binary;
 
 use binary::{json, memwhy, run};
 use memwhy_testkit::tools::{library, present, which};
-use memwhy_testkit::{Interpreter, ORDINARY, OTHERS, Turn, Workload, require, script};
+use memwhy_testkit::{Interpreter, ORDINARY, Turn, Workload, others, require, script};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -130,7 +130,7 @@ fn code_runs_in_every_interpreter_whether_it_waits_or_works() {
 #[test]
 fn other_builds_are_acted_upon_too_or_it_is_said_why_not() {
     let _turn = turn();
-    for python in require(&OTHERS) {
+    for python in require(&others()) {
         for name in ["waiting.py", "spinning.py", "busy_mixed.py"] {
             let label = format!("{} {name}", python.label);
             let target = start(python, name);

@@ -3,6 +3,7 @@
 mod binary;
 
 use binary::{json, memwhy, run};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::io::Write;
@@ -323,14 +324,7 @@ fn every_command_speaks_json() {
 
 /// Validates with `jsonschema`; `None` if it cannot be had.
 fn validator() -> Option<PathBuf> {
-    let scripts = script("..").join("scripts/test-venv");
-    let made = Command::new(&scripts).stderr(Stdio::inherit()).output();
-    let venv = made.ok().filter(|made| made.status.success()).map(|made| text(&made.stdout));
-    let Some(venv) = venv else {
-        skip("scripts/test-venv cannot be made, reports are not validated");
-        return None;
-    };
-    Some(Path::new(venv.trim()).join("bin/python"))
+    Some(venv("test-venv", None)?.join("bin/python"))
 }
 
 const VALIDATE: &str = "

@@ -3,11 +3,12 @@
 mod binary;
 
 use binary::{json, memwhy, run};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Folder, Interpreter, Turn, Workload, require, script};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -367,11 +368,7 @@ fn gdb_shows_the_threads_and_stacks_of_our_core_as_it_shows_the_living() {
 
 #[test]
 fn py_spy_and_pystack_show_our_core_as_they_show_the_living() {
-    let made = Command::new("sh").arg(script("../scripts/stacks-venv")).output();
-    let Some(made) = made.ok().filter(|made| made.status.success()) else {
-        return skip("py-spy and pystack are not there");
-    };
-    let venv = PathBuf::from(String::from_utf8_lossy(&made.stdout).trim());
+    let Some(venv) = venv("stacks-venv", None) else { return };
     // All of pyenv's that both of them read.
     for python in
         require(&["2.7.18", "3.7.16", "3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0"])

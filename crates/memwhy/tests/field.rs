@@ -3,6 +3,7 @@
 mod binary;
 
 use binary::{json, run};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, script};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -10,12 +11,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Says that something was not tested; in CI that is a failure.
-fn skip(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("SKIPPED: {why}");
-}
 
 /// A program that ends with this, given the time to end what it started.
 struct Running(Child);
@@ -39,11 +34,7 @@ impl Drop for Running {
 /// The demo, running, with the pids of its workers.
 fn django(page: &[&str]) -> Option<(Running, Vec<u32>)> {
     let scripts = script("..").join("scripts");
-    let venv = Command::new(scripts.join("django-venv")).stdout(Stdio::null()).status();
-    if !venv.is_ok_and(|status| status.success()) {
-        skip("scripts/django-venv cannot be made");
-        return None;
-    }
+    venv("django-venv", None)?;
     let mut command = Command::new(scripts.join("django-demo"));
     command.args(page).stdin(Stdio::piped()).stdout(Stdio::piped());
     let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -6,21 +6,9 @@
 use memwhy::model::{Bytes, Carried, Case, Owner};
 use memwhy::{Options, Verdict};
 use memwhy_report::Style;
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, script};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The interpreter with the libraries; `None` where there is no network to get them from.
-fn libraries() -> Option<PathBuf> {
-    let made = Command::new(script("../scripts/frames-venv")).output().expect("a shell");
-    if made.status.success() {
-        let path = String::from_utf8(made.stdout).expect("a path");
-        return Some(Path::new(path.trim()).join("bin/python"));
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "the libraries could not be installed");
-    eprintln!("SKIPPED: allocators that libraries carry: scripts/frames-venv failed");
-    None
-}
+use std::path::Path;
 
 fn look(workload: &Workload, label: &str) -> (Case, Verdict) {
     let case = memwhy::capture(workload.pid(), &Options::default()).expect("a capture");
@@ -50,7 +38,8 @@ fn near(ours: Bytes, theirs: u64, what: &str) {
 
 #[test]
 fn tables_and_frames_are_told_by_the_allocator_of_their_library() {
-    let Some(python) = libraries() else { return };
+    let Some(venv) = venv("frames-venv", None) else { return };
+    let python = venv.join("bin/python");
     // Arrow's jemalloc is not found each time after much of it was freed: by hand, then.
     let all = std::env::var_os("MEMWHY_ALL_POOLS").is_some();
     let pools: &[&str] = if all { &["mimalloc", "jemalloc"] } else { &["mimalloc"] };

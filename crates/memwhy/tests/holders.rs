@@ -9,6 +9,7 @@ use memwhy::{Options, Verdict};
 use memwhy_reason::Ask;
 use memwhy_reason::holders::{Known, KnownHolders};
 use memwhy_report::Style;
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{BUILDS, Interpreter, Turn, Workload, require, script};
 use serde_json::Value;
 use std::path::Path;
@@ -195,17 +196,8 @@ fn counts_agree(case: &Case, judged: Option<&str>, objects: u64, told: &str, wro
 
 #[test]
 fn small_views_of_large_arrays_are_named() {
-    let venv = script("..").join("scripts/parquet-venv");
-    let made = Command::new(venv).output().expect("it runs");
-    if !made.status.success() {
-        let why = String::from_utf8_lossy(&made.stderr).into_owned();
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-        eprintln!("SKIPPED: NumPy cannot be had: {why}");
-        return;
-    }
-    let folder = String::from_utf8(made.stdout).expect("a path");
-    let path = Path::new(folder.trim()).join("bin/python");
-    let python = Interpreter::at(&path).expect("a Python");
+    let Some(venv) = venv("parquet-venv", None) else { return };
+    let python = Interpreter::at(&venv.join("bin/python")).expect("a Python");
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let mut wrong = Wrong::default();
     look(&python, "numpy_views", &[], &mut wrong);

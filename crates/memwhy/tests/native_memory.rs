@@ -9,6 +9,7 @@ use memwhy_reason::Ask;
 use memwhy_reason::analyses::NativeGrowth;
 use memwhy_report::Style;
 use memwhy_target::core_file::write::Existing;
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, require, script};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,21 +42,10 @@ fn near(ours: u64, theirs: u64, percent: u64, what: &str) {
     assert!(off * 100 <= theirs * percent, "{what}: {ours} for {theirs}");
 }
 
-/// The interpreter with the libraries; `None` where there is no network to get them from.
-fn libraries() -> Option<PathBuf> {
-    let made = Command::new(script("../scripts/healthy-venv")).output().expect("a shell");
-    if made.status.success() {
-        let path = String::from_utf8(made.stdout).expect("a path");
-        return Some(Path::new(path.trim()).join("bin/python"));
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "the libraries could not be installed");
-    eprintln!("SKIPPED: libraries with memory of C: scripts/healthy-venv failed");
-    None
-}
-
 #[test]
 fn each_library_has_what_it_counts_itself_and_nothing_is_lost() {
-    let Some(python) = libraries() else { return };
+    let Some(venv) = venv("healthy-venv", None) else { return };
+    let python = venv.join("bin/python");
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let workload = Workload::start(&python, &script("native_libraries.py"), &[]);
     let case = capture(&workload);

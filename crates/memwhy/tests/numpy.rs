@@ -2,26 +2,15 @@
 
 use memwhy::Options;
 use memwhy::model::{Addr, Flags, PreviewLength};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, script};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A Python with `NumPy`; none where it cannot be had.
-fn python() -> Option<PathBuf> {
-    let made = Command::new(script("../scripts/parquet-venv")).output().expect("it runs");
-    if made.status.success() {
-        return Some(Path::new(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"));
-    }
-    let why = String::from_utf8_lossy(&made.stderr).into_owned();
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("SKIPPED: NumPy cannot be had: {why}");
-    None
-}
+use std::path::Path;
 
 #[test]
 fn arrays_are_as_large_as_they_say_and_lead_to_what_they_hold() {
-    let Some(python) = python() else { return };
+    let Some(venv) = venv("parquet-venv", None) else { return };
+    let python = venv.join("bin/python");
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let workload = Workload::start(&python, &script("arrays.py"), &[]);
     let case = memwhy::capture(workload.pid(), &Options::default());

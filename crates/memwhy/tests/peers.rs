@@ -7,36 +7,24 @@ use memwhy::Options;
 use memwhy::model::{Addr, Case, ObjectId, RootKind};
 use memwhy_reason::analyses::{By, RetainedSizes};
 use memwhy_reason::{Ask, GroupBy, Groups, Meant, Paths, Selection, meant};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, require, script};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Runs all interpreters that guppy3 and objgraph can be had for; in CI it is some.
 const ALL: &str = "MEMWHY_ALL_PEERS";
 
-/// A folder made by `scripts/guppy-venv`; none where it cannot be.
-fn venv(of: Option<&Path>) -> Option<PathBuf> {
-    let mut command = Command::new(script("..").join("scripts/guppy-venv"));
-    let made = command.args(of).output().expect("it runs");
-    if !made.status.success() {
-        let why = String::from_utf8_lossy(&made.stderr).into_owned();
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-        eprintln!("SKIPPED: scripts/guppy-venv: {why}");
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8(made.stdout).expect("a path").trim()))
-}
-
 #[test]
 fn guppy_and_objgraph_see_inside_what_is_seen_from_outside() {
-    let Some(own) = venv(None) else { return };
+    let Some(own) = venv("guppy-venv", None) else { return };
     both_are_compared(&own.join("bin/python"));
     let all = std::env::var_os(ALL).is_some();
     let more: &[&str] =
         if all { &["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"] } else { &["3.8", "3.13.0"] };
     for python in require(more) {
-        let Some(venv) = venv(Some(&python.path)) else { return };
+        let Some(venv) = venv("guppy-venv", Some(&python.path)) else { return };
         both_are_compared(&venv.join("bin/python"));
     }
 }
@@ -44,7 +32,7 @@ fn guppy_and_objgraph_see_inside_what_is_seen_from_outside() {
 /// It is of Python alone, and runs wherever its file is.
 #[test]
 fn every_step_of_a_chain_of_objgraph_is_a_reference() {
-    let Some(own) = venv(None) else { return };
+    let Some(own) = venv("guppy-venv", None) else { return };
     let asked = "import objgraph, os; print(os.path.dirname(objgraph.__file__))";
     let asked = Command::new(own.join("bin/python")).args(["-c", asked]).output();
     let folder = String::from_utf8(asked.expect("it runs").stdout).expect("a path");

@@ -9,6 +9,7 @@ use memwhy::{Options, Verdict};
 use memwhy_reason::holders::{Known, KnownHolders};
 use memwhy_reason::{Ask, Standing};
 use memwhy_report::Style;
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, script};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -24,17 +25,6 @@ const NEAR: u32 = 3;
 
 fn scripts() -> PathBuf {
     script("..").join("scripts")
-}
-
-/// Whether what a script installs is here; in CI it has to be.
-fn can_be_had(venv: &str) -> bool {
-    let made = Command::new(scripts().join(venv)).output().expect("it runs");
-    if !made.status.success() {
-        let why = String::from_utf8_lossy(&made.stderr).into_owned();
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{venv}: {why}");
-        eprintln!("SKIPPED: scripts/{venv} cannot be made: {why}");
-    }
-    made.status.success()
 }
 
 fn list(kind: &str) -> Vec<String> {
@@ -120,7 +110,7 @@ fn nothing_is_found_wrong_with_healthy_programs() {
     let whole = std::env::var_os(ALL).is_some();
     let venvs: &[&str] = if whole { &["healthy-venv"] } else { &[] };
     let mut venvs = ["celery-venv", "django-venv"].iter().chain(venvs);
-    if !venvs.all(|venv| can_be_had(venv)) {
+    if !venvs.all(|name| venv(name, None).is_some()) {
         return;
     }
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
@@ -282,7 +272,7 @@ fn is_explained(leak: &Leak, case: &Case, verdict: &Verdict) -> Result<(), Strin
 
 #[test]
 fn a_site_and_a_worker_that_leak_are_explained_by_name() {
-    if !["celery-venv", "django-venv"].iter().all(|venv| can_be_had(venv)) {
+    if !["celery-venv", "django-venv"].iter().all(|name| venv(name, None).is_some()) {
         return;
     }
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));

@@ -5,6 +5,7 @@
 mod binary;
 
 use binary::json;
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,18 +31,6 @@ for line in sys.stdin:
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// A Python with `DuckDB` and pandas; none where they cannot be had.
-fn python() -> Option<PathBuf> {
-    let made = Command::new(root().join("scripts/parquet-venv")).output().expect("it runs");
-    if made.status.success() {
-        return Some(Path::new(String::from_utf8_lossy(&made.stdout).trim()).join("bin/python"));
-    }
-    let why = String::from_utf8_lossy(&made.stderr).into_owned();
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    eprintln!("SKIPPED: DuckDB and pandas cannot be had: {why}");
-    None
 }
 
 /// The recipes: kind, and text with the folder in it.
@@ -70,7 +59,8 @@ fn by_name(rows: &Value) -> BTreeMap<String, (u64, u64)> {
 
 #[test]
 fn the_recipes_say_what_memwhy_says() {
-    let Some(reader) = python() else { return };
+    let Some(venv) = venv("parquet-venv", None) else { return };
+    let reader = venv.join("bin/python");
     let found = || require(&["3"]).first().copied();
     let target = interpreters().iter().find(|one| one.answers_to("3.11")).or_else(found);
     let Some(target) = target else { return };

@@ -2,11 +2,11 @@
 
 use memwhy::Options;
 use memwhy::model::{Awaits, Case, TaskFacts, TaskState};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, Workload, interpreters, script};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn find<'c>(case: &'c Case, address: &Value, label: &str) -> &'c TaskFacts {
     let found = case.tasks.iter().find(|task| address == task.addr.to_string().as_str());
@@ -27,13 +27,7 @@ fn tasks_are_those_that_asyncio_has_down_to_the_line() {
 
 /// The interpreter with uvloop and gevent.
 fn with_loops() -> Option<PathBuf> {
-    let made = Command::new(script("..").join("scripts/loops-venv")).output();
-    let made = made.ok().filter(|output| output.status.success());
-    if made.is_none() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "loops-venv cannot be made");
-        eprintln!("SKIPPED: scripts/loops-venv cannot be made");
-    }
-    Some(Path::new(String::from_utf8(made?.stdout).ok()?.trim()).join("bin/python"))
+    Some(venv("loops-venv", None)?.join("bin/python"))
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod binary;
 
 use binary::{json, run};
+use memwhy_testkit::tools::venv;
 use memwhy_testkit::{Turn, script};
 use serde_json::Value;
 use std::fs;
@@ -78,15 +79,9 @@ fn number(value: &Value) -> u64 {
 
 #[test]
 fn workers_of_gunicorn_are_one_table_and_what_they_share_is_counted_once() {
-    let made = Command::new(script("../scripts/healthy-venv")).output().expect("a shell");
-    if !made.status.success() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "gunicorn could not be installed");
-        eprintln!("SKIPPED: a pool of workers: scripts/healthy-venv failed");
-        return;
-    }
-    let venv = String::from_utf8(made.stdout).expect("a path");
+    let Some(venv) = venv("healthy-venv", None) else { return };
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let service = Service::start(Path::new(venv.trim()));
+    let service = Service::start(&venv);
     let begun = Instant::now();
     while !service.is_ready() {
         assert!(begun.elapsed() < Duration::from_secs(120), "gunicorn does not answer");

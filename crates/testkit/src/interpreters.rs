@@ -73,21 +73,11 @@ pub const ORDINARY: [&str; 13] = [
 ];
 
 /// Of [`BUILDS`] those that are laid out otherwise: without GIL, with `Py_DEBUG`, old ones of Debian,
-/// with an incremental collector.
-pub const OTHERS: [&str; 12] = [
-    "3.13t",
-    "3.14t",
-    "debian-2.7",
-    "debian-3.9",
-    "debian-3.13.18",
-    "debian-3.14.4",
-    "debian-2.7d",
-    "debian-3.9d",
-    "debian-3.11d",
-    "debian-3.13d",
-    "debian-3.14d",
-    "debian-3.15d",
-];
+/// single releases.
+#[must_use]
+pub fn others() -> Vec<&'static str> {
+    BUILDS.into_iter().filter(|label| !is_ordinary(label)).collect()
+}
 
 /// An interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,11 +95,18 @@ pub struct Interpreter {
 /// Debian's 2.7 and 3.9, not single releases, not the builds with `Py_DEBUG` or without GIL, which
 /// the oracle, the demo and `tests/builds.rs` are for.
 pub fn ordinary() -> impl Iterator<Item = &'static Interpreter> {
-    interpreters().iter().filter(|one| {
-        !one.label.ends_with(['d', 't'])
-            && !one.is_single()
-            && !["debian-2.", "debian-3.9."].iter().any(|old| one.label.starts_with(old))
-    })
+    interpreters().iter().filter(|one| is_ordinary(&one.label))
+}
+
+fn is_ordinary(label: &str) -> bool {
+    !label.ends_with(['d', 't'])
+        && !is_single(label)
+        && !["debian-2.", "debian-3.9"].iter().any(|old| label.starts_with(old))
+}
+
+/// Whether that is a release that is there for its own sake: the folder of it has its label.
+fn is_single(label: &str) -> bool {
+    DEBIAN_FOLDERS.contains(&label)
 }
 
 impl Interpreter {
@@ -136,17 +133,12 @@ impl Interpreter {
         self.label == other.label && real(self) == real(other)
     }
 
-    /// Whether it is there for its own sake: the folder of it has its label.
-    fn is_single(&self) -> bool {
-        DEBIAN_FOLDERS.contains(&self.label.as_str())
-    }
-
     /// Whether a test that asks for `wanted` means this one: its label, or the part of it that
     /// ends before a dot, with the letters of its build (`3.11`, `3.13t`). A single release is not
     /// meant by its series.
     #[must_use]
     pub fn answers_to(&self, wanted: &str) -> bool {
-        if self.is_single() {
+        if is_single(&self.label) {
             return self.label == wanted;
         }
         let (number, build) = split_build(&self.label);
@@ -311,7 +303,7 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interpreter, choose, is_tested, parse_version};
+    use super::{BUILDS, Interpreter, ORDINARY, choose, is_tested, others, parse_version};
 
     fn made(label: &str) -> Interpreter {
         Interpreter { label: label.into(), path: label.into(), version: (3, 11, 0) }
@@ -328,6 +320,17 @@ mod tests {
         assert!(made("debian-2.7.18d").answers_to("debian-2.7d"));
         assert!(made("debian-3.14.4").answers_to("debian-3.14.4"));
         assert!(!made("debian-3.14.4").answers_to("debian-3.14"));
+    }
+
+    #[test]
+    fn every_build_is_an_ordinary_one_or_another() {
+        let others = others();
+        let series =
+            |build: &str| ORDINARY.iter().filter(|one| made(build).answers_to(one)).count();
+        for build in BUILDS {
+            assert_eq!(usize::from(others.contains(&build)) + series(build), 1, "{build}");
+        }
+        assert_eq!(others.len() + ORDINARY.len(), BUILDS.len());
     }
 
     #[test]

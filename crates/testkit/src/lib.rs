@@ -23,7 +23,7 @@ pub mod workload;
 
 pub use folder::Folder;
 pub use interpreters::{
-    BUILDS, Interpreter, ORDINARY, OTHERS, PYTHONS_VARIABLE, interpreters, ordinary, require,
+    BUILDS, Interpreter, ORDINARY, PYTHONS_VARIABLE, interpreters, ordinary, others, require,
 };
 pub use mem::{Flaky, Mem, Mishap};
 pub use truth::{Truth, TruthType};

@@ -1,6 +1,7 @@
 //! Is here what a test needs besides interpreters?
 
-use std::path::PathBuf;
+use crate::workload::script;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `found` as it is. What is missing fails in CI, and is skipped loudly elsewhere.
@@ -13,6 +14,24 @@ pub fn present<T>(found: Option<T>, name: &str) -> Option<T> {
         eprintln!("SKIPPED: no {name} here: scripts/setup installs it");
     }
     found
+}
+
+/// The virtual environment that `scripts/NAME` makes, of the interpreter `of` where the script takes
+/// one. What cannot be made fails in CI, and is skipped loudly elsewhere.
+///
+/// # Panics
+/// In CI, if the script fails; anywhere, if it cannot be run.
+#[must_use]
+pub fn venv(name: &str, of: Option<&Path>) -> Option<PathBuf> {
+    let made = Command::new(script("../scripts").join(name)).args(of).output();
+    let made = made.unwrap_or_else(|error| panic!("scripts/{name}: {error}"));
+    if made.status.success() {
+        return Some(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()));
+    }
+    let why = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "scripts/{name}: {why}");
+    eprintln!("SKIPPED: scripts/{name} cannot make it here: {why}");
+    None
 }
 
 /// Where a program is.
