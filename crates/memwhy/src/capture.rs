@@ -168,7 +168,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     };
     timings.push(clock.lap("python"));
 
-    let chunks = handed_out(stand_in.as_ref(), malloc.as_ref()).filter(|_| options.causes);
+    let chunks = options.causes.then(|| handed_out(serving)).flatten();
     let native_memory = chunks.map(|all| holders(view, &images, &all, &native, python.as_ref()));
     timings.push(clock.lap("holders"));
 
@@ -262,13 +262,9 @@ const fn serving<'a>(stand_in: Option<&'a Walked>, glibc: Option<&'a Glibc>) -> 
 }
 
 /// What malloc handed out, where all of it is known.
-fn handed_out(stand_in: Option<&Walked>, glibc: Option<&Glibc>) -> Option<Chunks> {
-    match serving(stand_in, glibc) {
-        Malloc::StandIn(walked) => {
-            let mut chunks = Chunks::default();
-            chunks.add(walked);
-            Some(chunks)
-        }
+fn handed_out(malloc: Malloc<'_>) -> Option<Chunks> {
+    match malloc {
+        Malloc::StandIn(walked) => Some(Chunks::of_stand_in(walked)),
         Malloc::Glibc(glibc) => Some(Chunks::of_glibc(glibc)),
         Malloc::Unknown => None,
     }

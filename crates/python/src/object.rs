@@ -214,9 +214,14 @@ fn scan_memory(
     Ok(())
 }
 
+/// Whether a word may be the address of an object or of a block, as far as itself tells.
+pub(crate) const fn may_be_address(word: u64) -> bool {
+    word.is_multiple_of(8) && 0x1_0000 <= word && word < 1 << 47
+}
+
 /// Hands out `word` if it can be the address of an object or of a block.
 fn pointer(word: u64, each: &mut dyn FnMut(Addr)) {
-    if word.is_multiple_of(8) && (0x1_0000..1 << 47).contains(&word) {
+    if may_be_address(word) {
         each(Addr(word));
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::kinds::{self, Kind};
 use crate::layout::{Layouts, TypeFlags};
+use crate::object::may_be_address;
 use crate::{dict, text};
 use memwhy_model::{Addr, TypeId};
 use memwhy_target::{Memory, MemoryExt};
@@ -91,8 +92,7 @@ impl<'m> Types<'m> {
         // remembered for good, or the memory would grow with the heap.
         let hash = usize::try_from((addr.0 >> 3) % REFUSED as u64).unwrap_or(0);
         let slot = self.refused.get(hash).copied();
-        let plausible = addr.is_aligned(8) && (0x1_0000..1 << 47).contains(&addr.0);
-        if !plausible || slot == Some(addr.0) {
+        if !may_be_address(addr.0) || slot == Some(addr.0) {
             return None;
         }
         if !self.is_type(addr, MOST_LEVELS) {

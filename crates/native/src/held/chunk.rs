@@ -1,7 +1,7 @@
 //! What has the program from malloc, whoever serves it?
 //!
 //! The search asks of an allocator no more than what it handed out and where its heaps are: chunks
-//! of glibc, blocks of one that stands in for it, blocks of one that a library brings along.
+//! of glibc, blocks of one that stands in for it.
 
 use crate::alloc::glibc::{self, Glibc, State};
 use crate::alloc::stand_in::Walked;
@@ -112,8 +112,8 @@ impl Chunk {
     }
 }
 
-/// All that was handed out, by one allocator or several.
-#[derive(Debug, Default)]
+/// All that was handed out.
+#[derive(Debug)]
 pub struct Chunks {
     /// Those in use, ascending.
     pub list: Vec<Chunk>,
@@ -138,11 +138,14 @@ impl Chunks {
         Self { list, heaps, stale: glibc.state }
     }
 
-    /// Adds those of another allocator.
-    pub fn add(&mut self, walked: &Walked) {
-        self.list.extend(walked.used.iter().map(|block| Chunk::block(*block)));
-        self.list.sort_unstable_by_key(|chunk| chunk.memory());
-        self.heaps.extend(walked.regions.iter().map(|(range, _)| *range));
+    /// Those of an allocator that stands in for it.
+    #[must_use]
+    pub fn of_stand_in(walked: &Walked) -> Self {
+        Self {
+            list: walked.used.iter().map(|block| Chunk::block(*block)).collect(),
+            heaps: walked.regions.iter().map(|(range, _)| *range).collect(),
+            stale: AddrRange::default(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! was. Source: `Objects/intobject.c`, `fill_free_list`; `Objects/floatobject.c`.
 
 use crate::layout::facts::NumberBlocks;
+use crate::object::may_be_address;
 use memwhy_model::{Addr, Bytes, FreeList};
 use memwhy_target::{MAX_READ, Memory, MemoryExt};
 
@@ -35,8 +36,8 @@ impl Blocks {
         self.maybe.push((at, chunk));
     }
 
-    /// The memory of the blocks in which there is no number. One by itself could be anything: each of its free
-    /// cells has to lead to a cell of a block, as the list of free cells does.
+    /// The memory of the blocks in which there is no number. One by itself could be anything: each
+    /// of its free cells has to lead to a cell of a block, as the list of free cells does.
     pub(crate) fn free(&self, memory: &dyn Memory, shape: &NumberBlocks) -> Vec<Addr> {
         let maybe = self.maybe.iter().map(|(block, _)| *block);
         let mut all: Vec<Addr> = self.used.iter().copied().chain(maybe).collect();
@@ -80,8 +81,7 @@ fn links(shape: &NumberBlocks, bytes: &[u8]) -> impl Iterator<Item = u64> {
 /// Whether these bytes, of the size of a block, may be one without numbers: where a cell has its
 /// type there is a link or nothing.
 pub(crate) fn may_be_free(shape: &NumberBlocks, bytes: &[u8]) -> bool {
-    let is_link =
-        |word: u64| word == 0 || (word.is_multiple_of(8) && (1 << 16..1 << 47).contains(&word));
+    let is_link = |word: u64| word == 0 || may_be_address(word);
     let cells = usize::try_from(shape.cells).unwrap_or(0);
     let links: Vec<u64> = links(shape, bytes).collect();
     links.len() == cells

@@ -9,7 +9,7 @@ mod fields;
 
 use crate::dict;
 use crate::layout::{Layouts, TypeFlags};
-use crate::object::Object;
+use crate::object::{Object, may_be_address};
 use crate::preview::preview;
 use crate::text;
 use crate::types::TypeInfo;
@@ -179,12 +179,11 @@ impl Names<'_> {
                 words.iter().any(|word| u64::from_le_bytes(*word) == target.0).then_some(true)
             })
         };
-        let plausible = |word: &u64| word.is_multiple_of(8) && (0x1_0000..1 << 47).contains(word);
         let found = words
             .iter()
             .zip((0u32..).step_by(8))
             .skip(2)
-            .find(|(word, _)| plausible(word) && leads(word).unwrap_or(false));
+            .find(|(word, _)| may_be_address(**word) && leads(word).unwrap_or(false));
         Label::Word(found.map_or(0, |(_, offset)| offset))
     }
 

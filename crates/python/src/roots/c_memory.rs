@@ -3,7 +3,8 @@
 //!
 //! A word may be left over, or a number: such a root is shown only for what Python does not reach.
 
-use super::{Finder, may_be_object};
+use super::Finder;
+use crate::object::may_be_address;
 use memwhy_model::{Addr, AddrRange, RootKind};
 use memwhy_native::Image;
 use memwhy_target::MemoryExt;
@@ -54,7 +55,7 @@ fn stacks(finder: &mut Finder<'_>) {
         let python = known.into_iter().find(|known| known.is(thread));
         let name = python.and_then(|python| sources.thread_names.get(&python.ident));
         let name = name.map_or_else(|| format!("thread {}", thread.tid), Clone::clone);
-        for word in registers.values().filter(|word| may_be_object(*word)) {
+        for word in registers.values().filter(|word| may_be_address(*word)) {
             finder.add(RootKind::NativeStack, Addr(word), || format!("a register of {name}"));
         }
         let Some(pointer) = registers.stack_pointer() else { continue };

@@ -14,6 +14,7 @@ mod threads;
 use crate::alloc::pymalloc::Pymalloc;
 use crate::find::Interpreter;
 use crate::heap::Heap;
+use crate::object::may_be_address;
 use crate::runtime::InterpreterState;
 use memwhy_model::{Addr, AddrRange, Flags, HeapBuilder, HeapGraph, ObjectId, Root, RootKind};
 use memwhy_native::Images;
@@ -106,7 +107,7 @@ impl Finder<'_> {
             // What is not there holds nothing.
             let words = self.sources.view.words(at, len / 8, MAX_READ / 8).unwrap_or_default();
             for (word, offset) in words.iter().zip((0u64..).step_by(8)) {
-                if may_be_object(*word) {
+                if may_be_address(*word) {
                     let here = at.at(offset);
                     self.add(kind, Addr(*word), || name(here));
                 }
@@ -114,9 +115,4 @@ impl Finder<'_> {
             at = at.at(len.max(8));
         }
     }
-}
-
-/// Whether a word may be the address of an object, as far as itself tells.
-fn may_be_object(word: u64) -> bool {
-    word.is_multiple_of(8) && (0x1_0000..1 << 47).contains(&word)
 }

@@ -41,12 +41,10 @@ pub(crate) fn arenas<'a>(view: &View, images: &'a Images) -> Vec<(&'a Image, Vec
         for part in view.pages().present(&image.data) {
             let words = view.words(part.start, part.len() / 8, 1 << 20).unwrap_or_default();
             for at in words.into_iter().map(Addr).filter(|at| at.0 != 0 && at.is_aligned(SLICE)) {
-                let mapping = view.maps().find(at);
-                let mapping = mapping.filter(|m| m.anonymous() && m.writable() && m.private());
-                let Some(mapping) = mapping.filter(|_| !found.contains_key(&at)) else { continue };
-                if let Some((of, extents)) =
-                    arena(view, images, at, view.maps().run_end(mapping.range().start))
-                {
+                if found.contains_key(&at) {
+                    continue;
+                }
+                if let Some((of, extents)) = arena(view, images, at) {
                     found.insert(at, (of, extents));
                 }
             }
@@ -55,12 +53,8 @@ pub(crate) fn arenas<'a>(view: &View, images: &'a Images) -> Vec<(&'a Image, Vec
     found.into_values().collect()
 }
 
-fn arena<'a>(
-    view: &View,
-    images: &'a Images,
-    at: Addr,
-    limit: Addr,
-) -> Option<(&'a Image, Vec<Extent>)> {
+/// The arena that begins at `at`, if one does.
+fn arena<'a>(view: &View, images: &'a Images, at: Addr) -> Option<(&'a Image, Vec<Extent>)> {
     view.pages().state(at).filter(|state| *state == PageState::Anon)?;
     let words = view.words(at, word::COUNT, 15).ok()?;
     let word = |index: usize| words.get(index).copied();
@@ -71,7 +65,7 @@ fn arena<'a>(
         && word(word::SIZE)? == size
         && (1..MOST_SLICES).contains(&slices)
         && (1..slices).contains(&info)
-        && end <= limit;
+        && end <= view.maps().run_end(at);
     let subproc = Addr(word(word::SUBPROC)?);
     let image = images.containing(subproc).filter(|_| sane)?;
     image.data.iter().any(|data| data.contains(subproc)).then_some(())?;
