@@ -68,6 +68,17 @@ async def getter(queue):
     await queue.get()
 
 
+async def waiter(tasks):
+    await asyncio.wait(tasks, timeout=3600)
+
+
+async def group_owner(future, members):
+    async with asyncio.TaskGroup() as group:
+        members.append(group.create_task(innermost(future)))
+        members.append(group.create_task(innermost(future)))
+        group.create_task(quick())
+
+
 def main(loop):
     async def begin():
         future = loop.create_future()
@@ -76,6 +87,10 @@ def main(loop):
         made.append(loop.create_task(gatherer(made[:2])))
         made.append(loop.create_task(waits_for(made[2])))
         made.append(loop.create_task(getter(asyncio.Queue())))
+        made.append(loop.create_task(waiter(made[:2])))
+        members = []
+        if hasattr(asyncio, "TaskGroup"):
+            made.append(loop.create_task(group_owner(future, members)))
         done = loop.create_task(quick())
         for _ in range(5):
             await asyncio.sleep(0.01)
@@ -87,11 +102,15 @@ def main(loop):
             "gatherer": hex(id(made[4])),
             "children": [hex(id(task)) for task in made[:2]],
             "waits_for": [hex(id(made[5])), hex(id(made[2]))],
+            "waiter": hex(id(made[7])),
+            "group_owner": hex(id(made[8])) if members else None,
+            "members": [hex(id(task)) for task in members],
         }
         # From 3.14 on those in C are on lists of their own, and `all_tasks` knows only them.
         every = getattr(asyncio, "all_tasks", None) or type(made[0]).all_tasks
         if which == "python":
             every = getattr(asyncio.tasks, "_py_all_tasks", every)
+        truth["lists"] = sys.version_info >= (3, 14)
         truth["type"] = type(made[0]).__module__ + "." + type(made[0]).__name__
         truth["all"] = sorted(hex(id(task)) for task in every() if not task.done())
         sys.stdout.write("READY " + json.dumps(truth) + "\n")

@@ -1,11 +1,15 @@
 //! Are asyncio's tasks found, with the coroutines that they are in, as asyncio itself has them?
 
-use memwhy::Options;
 use memwhy::model::{Awaits, Case, TaskFacts, TaskState};
+use memwhy::{Options, Values};
+use memwhy_reason::analyses::Stayed;
+use memwhy_report::Style;
+use memwhy_report::text::TasksShown;
 use memwhy_testkit::tools::venv;
-use memwhy_testkit::{Turn, Workload, interpreters, script};
+use memwhy_testkit::{Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 fn find<'c>(case: &'c Case, address: &Value, label: &str) -> &'c TaskFacts {
@@ -50,6 +54,37 @@ fn greenlets_are_where_they_say_that_they_are() {
     }
 }
 
+#[test]
+fn an_earlier_look_tells_which_tasks_have_stayed() {
+    for python in require(&["3.6", "3.12"]) {
+        let label = &python.label;
+        let workload = Workload::start(&python.path, &script("tasks.py"), &[("TASKS", "c")]);
+        let capture = || memwhy::capture(workload.pid(), &Options::default()).expect("it runs");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stayed-{label}.memwhy"));
+        let _ = fs::remove_dir_all(&folder);
+        memwhy::write(&capture(), &folder, Values::LeftOut).expect("room");
+        let earlier = memwhy::open_snapshot(&folder).expect("a snapshot");
+        fs::remove_dir_all(&folder).expect("ours");
+        let now = capture();
+        let stayed = Stayed::between(&earlier, &now).expect("one process");
+        let pending = workload.ready()["all"].as_array().map(Vec::len);
+        assert_eq!(pending.map(|all| all as u64), Some(stayed.count()), "{label}");
+        assert!(stayed.seconds > 0.0, "{label}: {stayed:?}");
+        let style = Style::default();
+        let screen = memwhy_report::text::tasks(&now, TasksShown::All, Some(&stayed), style);
+        assert_eq!(screen.matches(" s before, too").count() as u64, 1 + stayed.count(), "{screen}");
+    }
+}
+
+/// The places of the tasks at these addresses.
+fn places(case: &Case, addresses: &Value) -> BTreeSet<u32> {
+    let addresses = addresses.as_array().expect("addresses");
+    let place = |address: &Value| {
+        case.tasks.iter().position(|task| address == task.addr.to_string().as_str())
+    };
+    addresses.iter().filter_map(place).filter_map(|place| place.try_into().ok()).collect()
+}
+
 /// Functions and lines, the innermost first.
 fn chain(task: &TaskFacts) -> Value {
     let frames = task.frames.iter().map(|frame| {
@@ -87,12 +122,30 @@ fn check(python: &Path, label: &str, which: &str) {
     // uvloop keeps its timers in C.
     let told = which != "uvloop";
     assert_eq!((3000.0..3601.0).contains(&left), told, "{label}: {sleeper:?}");
-    let gathered = &find(&case, &truth["gatherer"], label).awaits;
-    let Some(Awaits::Several { tasks, of: 2 }) = gathered else { panic!("{label}: {gathered:?}") };
-    for child in truth["children"].as_array().into_iter().flatten() {
-        let place = case.tasks.iter().position(|t| child == t.addr.to_string().as_str());
-        assert!(tasks.iter().any(|task| Some(*task as usize) == place), "{label}: {gathered:?}");
+    for (owner, members) in
+        [("gatherer", "children"), ("waiter", "children"), ("group_owner", "members")]
+    {
+        if truth[owner].is_null() {
+            assert!(owner == "group_owner", "{label}");
+            continue;
+        }
+        let awaited = &find(&case, &truth[owner], label).awaits;
+        let Some(Awaits::Several { tasks, of: 2 }) = awaited else {
+            panic!("{label}, {owner}: {awaited:?}")
+        };
+        assert_eq!(places(&case, &truth[members]), tasks.iter().copied().collect(), "{label}");
     }
+    // By asyncio's account or by ours, each member of a group is awaited by who made the group.
+    for member in truth["members"].as_array().into_iter().flatten() {
+        let by = find(&case, member, label).awaited_by.expect("an awaiter");
+        assert_eq!(truth["group_owner"], case.tasks[by as usize].addr.to_string(), "{label}");
+    }
+    // Asyncio's lists are of tasks in C; they are read, not just believed to be what the heap has.
+    let lists = truth["lists"] == true;
+    for task in case.tasks.iter().filter(|task| !task.state.is_over()) {
+        assert_eq!(task.listed, lists.then_some(which != "python"), "{label}: {task:?}");
+    }
+    assert!(case.problems.is_empty(), "{label}: {:?}", case.problems);
     let (by, of) = (&truth["waits_for"][0], &truth["waits_for"][1]);
     let awaited = &find(&case, by, label).awaits;
     let Some(Awaits::Task(place)) = awaited else { panic!("{label}: {awaited:?}") };

@@ -5,7 +5,7 @@
 use memwhy::model::{Case, Owner};
 use memwhy::{Options, Verdict};
 use memwhy_report::Style;
-use memwhy_testkit::{Turn, Workload, require, script};
+use memwhy_testkit::{Turn, Workload, interpreters, require, script};
 use std::path::Path;
 
 /// What trim returns and what was predicted may differ by so much where 5 % is less.
@@ -192,4 +192,22 @@ fn a_cache_that_grows_is_held_by_its_name() {
 #[test]
 fn threads_that_compute_are_busy() {
     check(&Expected::of("busy", "debian-3.11.2").at_work());
+}
+
+#[test]
+fn every_build_tells_where_it_computes() {
+    let source = std::fs::read_to_string(script("busy.py")).expect("the workload");
+    let body = |line: &str| line.contains("table = ") || line.contains("progress[slot] +=");
+    let lines = source.lines().zip(1..).filter(|(line, _)| body(line) || line.contains("while "));
+    let hot: Vec<String> = lines.map(|(_, number)| format!("busy.py:{number}")).collect();
+    for python in interpreters() {
+        let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let workload = Workload::start(&python.path, &script("busy.py"), &[]);
+        let expected = Expected::of("busy", "").at_work();
+        let (_, verdict) = look(&workload, &expected, &python.label);
+        assert_eq!(verdict.cause, Some("busy"), "{}: {}", python.label, verdict.summary);
+        let evidence = verdict.finding().map(|finding| &finding.evidence).expect("a finding");
+        let told = evidence.iter().any(|one| hot.iter().any(|place| one.saw.contains(place)));
+        assert!(told, "{}: none of {hot:?} in {evidence:#?}", python.label);
+    }
 }

@@ -20,6 +20,10 @@ pub struct TaskFacts {
     pub awaits: Option<Awaits>,
     /// The task that awaits it, by its place in `Case::tasks`.
     pub awaited_by: Option<u32>,
+    /// Whether it is on asyncio's own lists, of tasks in C that are not over; `None` before 3.14,
+    /// which have no such lists.
+    #[serde(default)]
+    pub listed: Option<bool>,
     /// The thread that runs its loop.
     pub tid: Option<u32>,
 }

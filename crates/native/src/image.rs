@@ -10,11 +10,12 @@ use object::{
     CompressionFormat, Endianness, Object as _, ObjectSection as _, ObjectSymbol, ReadCache,
     SymbolKind,
 };
+use rustc_hash::FxHashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// No section that we read is larger, uncompressed.
 const LARGEST_SECTION: usize = 1 << 30;
@@ -31,6 +32,21 @@ pub struct Image {
     /// From the first to the last loaded byte.
     pub span: AddrRange,
     file: Source,
+    /// Where the symbols are that the file was asked for already. A process may stand still when it
+    /// is asked again.
+    known: Arc<Mutex<Known>>,
+}
+
+type Known = FxHashMap<(Scope, String), Option<Addr>>;
+
+/// Which of the symbols of one name is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Scope {
+    Exported,
+    /// The first, whatever it is.
+    Any,
+    /// One that is local to this source file.
+    Local(String),
 }
 
 /// Where the bytes of a file are.
@@ -141,6 +157,7 @@ impl Image {
             data,
             span: AddrRange::new(mapping.range().start, span_end),
             file: file.clone(),
+            known: Arc::default(),
         })
     }
 
@@ -163,14 +180,31 @@ impl Image {
         ask(&elf)
     }
 
+    /// What `find` finds in the file, or what it found before.
+    fn once(
+        &self,
+        scope: Scope,
+        name: &str,
+        find: impl FnOnce(&Elf<'_, '_>) -> Option<u64>,
+    ) -> Option<Addr> {
+        let key = (scope, name.to_owned());
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(&key).copied();
+        before.unwrap_or_else(|| {
+            let found = self.with_elf(find).map(|vaddr| self.place(vaddr));
+            known().insert(key, found);
+            found
+        })
+    }
+
     /// Where an exported symbol is in the process.
     #[must_use]
     pub fn exported(&self, name: &str) -> Option<Addr> {
-        self.with_elf(|elf| {
+        self.once(Scope::Exported, name, |elf| {
             let symbol = elf.dynamic_symbols().find(|symbol| {
                 symbol.is_definition() && symbol.name_bytes().is_ok_and(|n| n == name.as_bytes())
             })?;
-            Some(self.place(symbol.address()))
+            Some(symbol.address())
         })
     }
 
@@ -178,12 +212,12 @@ impl Image {
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<Addr> {
         self.exported(name).or_else(|| {
-            self.with_elf(|elf| {
+            self.once(Scope::Any, name, |elf| {
                 let symbol = elf.symbols().find(|symbol| {
                     symbol.is_definition()
                         && symbol.name_bytes().is_ok_and(|n| n == name.as_bytes())
                 })?;
-                Some(self.place(symbol.address()))
+                Some(symbol.address())
             })
         })
     }
@@ -192,14 +226,14 @@ impl Image {
     /// stripped. Names like `debug` are found in many files.
     #[must_use]
     pub fn local_symbol(&self, file: &str, name: &str) -> Option<Addr> {
-        self.with_elf(|elf| {
+        self.once(Scope::Local(file.to_owned()), name, |elf| {
             let mut inside = false;
             for symbol in elf.symbols() {
                 let its_name = symbol.name_bytes().unwrap_or_default();
                 if symbol.kind() == SymbolKind::File {
                     inside = its_name == file.as_bytes();
                 } else if inside && symbol.is_local() && its_name == name.as_bytes() {
-                    return Some(self.place(symbol.address()));
+                    return Some(symbol.address());
                 }
             }
             None

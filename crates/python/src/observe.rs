@@ -176,15 +176,14 @@ impl Python {
         let has_code = !refused.contains(&"code");
         let threads = has_code
             .then(|| PythonThreads::observe(view, images, &interpreter, &interpreters, problems));
-        let locks = locks::observe(
-            view,
+        let known = locks::Known {
             images,
-            &interpreter,
-            &interpreters,
-            &heap,
+            python: &interpreter,
+            interpreters: &interpreters,
             native,
-            view.process().map(memwhy_target::Process::now_s),
-        );
+            now_s: view.process().map(memwhy_target::Process::now_s),
+        };
+        let locks = locks::observe(view, &heap, known, problems);
         let mut python = Self {
             interpreter,
             pymalloc,

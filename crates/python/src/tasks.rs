@@ -1,20 +1,28 @@
 //! Which asyncio tasks are there, where in its coroutines is each, and what does it wait for?
 //!
 //! Every object is found, so tasks are those of the task types and their subclasses, in all
-//! releases and for all loops; uvloop's are asyncio's. A suspended coroutine has what it awaits on
-//! top of its value stack, down to the future that somebody has to set.
+//! releases and for all loops; uvloop's are asyncio's. Where asyncio has lists of them, those are
+//! followed, too ([`listed`]). A suspended coroutine has what it awaits on top of its value stack, down
+//! to the future that somebody has to set.
 //!
 //! Greenlets keep the frame that they were suspended in; where exactly depends on the release of
 //! greenlet, so the frame is searched for in their state.
 //!
 //! Source: `Modules/_asynciomodule.c`, `Objects/genobject.c: _PyGen_yf`, `Lib/asyncio/tasks.py`.
 
+mod futures;
+mod listed;
+
 use crate::layout::tables::frame_object::FrameContent;
 use crate::layout::tables::generator::GeneratorFrame;
 use crate::layout::tables::interpreter_frame::StackEnd;
+use crate::locks::Known;
 use crate::locks::classes::{Class, classes};
 use crate::locks::world::{Runner, World};
-use memwhy_model::{Addr, Awaits, Frame, TaskFacts, TaskKind, TaskState};
+use listed::{Awaiter, Listed};
+use memwhy_model::{
+    Addr, Awaits, Frame, ProblemKind, Problems, TaskFacts, TaskKind, TaskState, TypeId,
+};
 use memwhy_target::MemoryExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -25,14 +33,20 @@ const MOST: usize = 1 << 20;
 /// Bytes of a greenlet's state that are searched for its frame.
 const GREENLET_STATE: u64 = 512;
 
-/// Finds all tasks and greenlets. `now_s` is the time by the clock that loops go by.
-pub(crate) fn observe(world: &World<'_>, runners: &[Runner], now_s: Option<f64>) -> Vec<TaskFacts> {
+/// Finds all tasks and greenlets.
+pub(crate) fn observe(
+    world: &World<'_>,
+    known: Known<'_>,
+    runners: &[Runner],
+    problems: &mut Problems,
+) -> Vec<TaskFacts> {
     let classes = classes(world);
+    let class_of = |kind: TypeId| classes.get(kind.0 as usize).copied().flatten();
     let graph = &world.heap.graph;
     let mut found: Vec<(Addr, Class)> = Vec::new();
     for id in graph.ids() {
-        let class = classes.get(graph.type_of(id).0 as usize).copied().flatten();
-        if let Some(class @ (Class::Task | Class::PythonTask | Class::Greenlet)) = class
+        if let Some(class @ (Class::Task | Class::PythonTask | Class::Greenlet)) =
+            class_of(graph.type_of(id))
             && found.len() < MOST
         {
             found.push((graph.addr(id), class));
@@ -41,7 +55,17 @@ pub(crate) fn observe(world: &World<'_>, runners: &[Runner], now_s: Option<f64>)
     if found.is_empty() {
         return Vec::new();
     }
-    let reader = Reader::new(world, runners, now_s, &found);
+    let Known { images, interpreters, now_s, .. } = known;
+    let listed = Listed::read(world.memory, images, interpreters, MOST, problems);
+    for task in listed.iter().flat_map(|listed| &listed.tasks) {
+        let found = world.find(*task).and_then(|id| class_of(graph.type_of(id)));
+        if found != Some(Class::Task) {
+            problems.note(ProblemKind::BrokenList, || {
+                format!("asyncio lists a task at {task}, where the heap has none")
+            });
+        }
+    }
+    let reader = Reader::new(world, runners, now_s, &found, listed.as_ref());
     let mut tasks: Vec<TaskFacts> =
         found.iter().map(|(addr, class)| reader.read(*addr, *class)).collect();
     let mut awaited_by: Vec<(u32, u32)> = Vec::new();
@@ -59,6 +83,10 @@ pub(crate) fn observe(world: &World<'_>, runners: &[Runner], now_s: Option<f64>)
             task.awaited_by = Some(by);
         }
     }
+    // A group of tasks is awaited by a future of its own: only asyncio knows whose that is.
+    for task in &mut tasks {
+        task.awaited_by = task.awaited_by.or_else(|| reader.awaiter(task));
+    }
     tasks
 }
 
@@ -66,12 +94,17 @@ struct Reader<'w, 'm> {
     world: &'w World<'m>,
     runners: &'w [Runner],
     now_s: Option<f64>,
-    /// The place of each task.
+    /// The tasks and greenlets.
+    found: &'w [(Addr, Class)],
+    /// The place of each.
     places: FxHashMap<Addr, u32>,
     /// Frames that threads are in.
     running: FxHashSet<Addr>,
     /// When a future will be set.
     timers: FxHashMap<Addr, f64>,
+    /// The tasks of a group, which will set a future.
+    groups: FxHashMap<Addr, Vec<Addr>>,
+    listed: Option<&'w Listed<'m>>,
 }
 
 /// What a task says of itself, in C or in Python.
@@ -89,22 +122,21 @@ impl<'w, 'm> Reader<'w, 'm> {
         world: &'w World<'m>,
         runners: &'w [Runner],
         now_s: Option<f64>,
-        found: &[(Addr, Class)],
+        found: &'w [(Addr, Class)],
+        listed: Option<&'w Listed<'m>>,
     ) -> Self {
         let places = found.iter().zip(0..).map(|((addr, _), place)| (*addr, place)).collect();
         let calls = runners.iter().flat_map(|runner| &runner.calls);
         let running = calls.map(|call| call.at).collect();
-        Self { world, runners, now_s, places, running, timers: timers(world) }
+        let (timers, groups) = (futures::timers(world), futures::groups(world));
+        Self { world, runners, now_s, found, places, running, timers, groups, listed }
     }
 
     fn read(&self, addr: Addr, class: Class) -> TaskFacts {
         if class == Class::Greenlet {
             return self.greenlet(addr);
         }
-        let stated = match class {
-            Class::Task => self.of_c(addr).unwrap_or_default(),
-            _ => self.of_python(addr),
-        };
+        let stated = self.stated(addr, class);
         let (frames, running) = match stated.coroutine {
             Some(coroutine) => self.chain(coroutine),
             None => (Vec::new(), false),
@@ -116,14 +148,17 @@ impl<'w, 'm> Reader<'w, 'm> {
             _ => TaskState::Waiting,
         };
         let waits = state == TaskState::Waiting;
+        let waiter = stated.waiter.filter(|_| waits);
+        let awaits = waiter.map(|waiter| self.awaits(waiter, frames.first()));
         TaskFacts {
             addr,
             kind: TaskKind::Task,
             name: self.name(stated.name),
             state,
             frames,
-            awaits: stated.waiter.filter(|_| waits).map(|waiter| self.awaits(waiter)),
+            awaits,
             awaited_by: None,
+            listed: self.listed.map(|listed| listed.tasks.contains(&addr)),
             tid: stated.event_loop.and_then(|at| self.thread_of(at)),
         }
     }
@@ -259,37 +294,70 @@ impl<'w, 'm> Reader<'w, 'm> {
         read(slot).filter(|at| self.world.find(*at).is_some()).or_else(|| read(slot.before(8)))
     }
 
-    fn awaits(&self, waiter: Addr) -> Awaits {
+    /// What is awaited, if it is the future at `waiter`, in the call `innermost`.
+    fn awaits(&self, waiter: Addr, innermost: Option<&Frame>) -> Awaits {
         if let Some(place) = self.places.get(&waiter) {
             return Awaits::Task(*place);
         }
+        if let Some(set) = innermost.and_then(waited_for) {
+            return self.several(&self.world.elements(set).collect::<Vec<_>>());
+        }
         if let Some(when) = self.timers.get(&waiter) {
             return Awaits::Time(self.now_s.map(|now| when - now));
+        }
+        if let Some(tasks) = self.groups.get(&waiter) {
+            return self.several(tasks);
         }
         let name = self.world.type_name(waiter).unwrap_or("a future");
         if name.ends_with("_GatheringFuture")
             && let Some(children) = self.world.attributes(waiter).get(&["_children"])
         {
-            let places = self.world.elements(children);
-            let all: Vec<u32> = places.filter_map(|at| self.places.get(&at).copied()).collect();
-            let tasks = all.iter().copied().filter(|place| !self.is_over(*place)).collect();
-            let of = self.world.length(children).unwrap_or(all.len() as u64);
-            return Awaits::Several { tasks, of };
+            return self.several(&self.world.elements(children).collect::<Vec<_>>());
         }
         Awaits::Future(name.to_owned())
     }
 
-    fn is_over(&self, place: u32) -> bool {
-        let addr = self.places.iter().find(|(_, at)| **at == place).map(|(addr, _)| *addr);
-        let stated = addr.map(|addr| match self.world.attributes(addr).get(&["_coro"]) {
-            Some(_) => self.of_python(addr),
-            None => self.of_c(addr).unwrap_or_default(),
-        });
-        stated.and_then(|stated| stated.state).is_some_and(TaskState::is_over)
+    /// All of `futures`: those that are tasks and not over are told.
+    fn several(&self, futures: &[Addr]) -> Awaits {
+        let places = futures.iter().filter_map(|at| self.places.get(at).copied());
+        let tasks = places.filter(|place| !self.is_over(*place)).collect();
+        Awaits::Several { tasks, of: futures.len() as u64 }
     }
 
-    /// The thread that runs a loop: one of its calls has the loop in a variable.
+    fn is_over(&self, place: u32) -> bool {
+        let Some((addr, class)) = self.found.get(place as usize) else { return false };
+        let stated = self.stated(*addr, *class);
+        stated.state.is_some_and(TaskState::is_over)
+    }
+
+    /// What the task at `addr` says of itself.
+    fn stated(&self, addr: Addr, class: Class) -> Stated {
+        match class {
+            Class::Task => self.of_c(addr).unwrap_or_default(),
+            _ => self.of_python(addr),
+        }
+    }
+
+    /// The task that awaits another by asyncio's own account, of several the first.
+    fn awaiter(&self, task: &TaskFacts) -> Option<u32> {
+        let known = self.listed.filter(|_| task.listed == Some(true))?;
+        match known.awaiter(task.addr)? {
+            Awaiter::One(who) => self.places.get(&who).copied(),
+            Awaiter::Set(all) => {
+                self.world.elements(all).find_map(|who| self.places.get(&who).copied())
+            }
+        }
+    }
+
+    /// The thread that runs a loop: the one that asyncio says, or one of its calls has the loop in a
+    /// variable.
     fn thread_of(&self, event_loop: Addr) -> Option<u32> {
+        let loops = self.listed.map(|listed| &listed.loops);
+        let said = loops.and_then(|loops| loops.iter().find(|(at, _)| *at == event_loop));
+        if let Some((_, state)) = said {
+            let runner = self.runners.iter().find(|runner| runner.state == Some(*state));
+            return runner.map(|runner| runner.tid);
+        }
         let runs = |runner: &&Runner| {
             let mut locals = runner.calls.iter().flat_map(|call| &call.frame.locals);
             locals.any(|local| local.value == event_loop)
@@ -348,28 +416,12 @@ impl<'w, 'm> Reader<'w, 'm> {
     }
 }
 
-/// Which futures a timer of a loop will set, and when: `asyncio.sleep` hands its future to
-/// `call_later`.
-fn timers(world: &World<'_>) -> FxHashMap<Addr, f64> {
-    let graph = &world.heap.graph;
-    let types = &world.heap.types;
-    let is = |id, name: &str| {
-        types.get(graph.type_of(id).0 as usize).is_some_and(|info| info.name == name)
-    };
-    let mut timers = FxHashMap::default();
-    for id in graph.ids().filter(|id| is(*id, "asyncio.events.TimerHandle")) {
-        let references = graph.references(id);
-        let when = references.iter().find(|to| is(**to, "builtins.float"));
-        let when = when.and_then(|to| {
-            let at = graph.addr(*to).at(world.layouts.object.size);
-            world.memory.u64(at).ok().map(f64::from_bits)
-        });
-        let Some(when) = when.filter(|when| when.is_finite()) else { continue };
-        for tuple in references.iter().filter(|to| is(**to, "builtins.tuple")) {
-            for argument in graph.references(*tuple) {
-                timers.insert(graph.addr(*argument), when);
-            }
-        }
-    }
-    timers
+/// The futures that `asyncio.wait` waits for, where `frame` is of it.
+///
+/// Source: `Lib/asyncio/tasks.py: _wait`.
+fn waited_for(frame: &Frame) -> Option<Addr> {
+    let is_it = frame.function.rsplit('.').next() == Some("_wait")
+        && frame.file.ends_with("/asyncio/tasks.py");
+    let set = frame.locals.iter().find(|local| local.name == "fs").filter(|_| is_it);
+    set.map(|local| local.value)
 }

@@ -21,7 +21,7 @@ use classes::Class;
 use holders::Mentions;
 use memwhy_model::{
     AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, LockUser,
-    TaskFacts, ThreadFacts, ThreadState, Wait,
+    Problems, TaskFacts, ThreadFacts, ThreadState, Wait,
 };
 use memwhy_native::Images;
 use memwhy_native::locks::sleep;
@@ -81,25 +81,34 @@ impl Observed {
     }
 }
 
+/// What is known of the process, besides its memory and its heap.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) images: &'a Images,
+    pub(crate) python: &'a Interpreter,
+    pub(crate) interpreters: &'a [InterpreterState],
+    pub(crate) native: &'a [Thread],
+    /// The time by the clock that loops go by.
+    pub(crate) now_s: Option<f64>,
+}
+
 /// Finds everything.
 pub(crate) fn observe(
     memory: &dyn Memory,
-    images: &Images,
-    python: &Interpreter,
-    interpreters: &[InterpreterState],
     heap: &Heap,
-    native: &[Thread],
-    now_s: Option<f64>,
+    known: Known<'_>,
+    problems: &mut Problems,
 ) -> Observed {
+    let Known { images, python, interpreters, native, .. } = known;
     let world = World::new(memory, &python.layouts, heap);
-    let known: Vec<_> = interpreters.iter().flat_map(|state| &state.threads).collect();
+    let states: Vec<_> = interpreters.iter().flat_map(|state| &state.threads).collect();
     let runner = |thread: &Thread| {
         let descriptor = thread.registers.and_then(|r| r.thread_pointer());
         let own = |python: &&&PythonThread| match python.tid {
             Some(tid) => tid == thread.inner_tid,
             None => descriptor == Some(Addr(python.ident)),
         };
-        let state = known.iter().find(own);
+        let state = states.iter().find(own);
         Runner {
             tid: thread.tid,
             inner_tid: thread.inner_tid,
@@ -118,7 +127,7 @@ pub(crate) fn observe(
     let image = images.by_path(&python.image);
     let own = OwnLocks::of(memory, python, image, interpreters, &tid_of);
     let modules: Vec<Addr> = interpreters.iter().filter_map(|state| state.modules).collect();
-    let tasks = tasks::observe(&world, &runners, now_s);
+    let tasks = tasks::observe(&world, known, &runners, problems);
     Observed { tasks, ..look(&world, &own, &runners, &modules) }
 }
 

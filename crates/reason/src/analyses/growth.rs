@@ -202,7 +202,7 @@ fn between(before: &Ask<'_>, after: &Ask<'_>) -> Grown {
     }
 }
 
-fn sameness(before: &About, after: &About) -> Sameness {
+pub(super) fn sameness(before: &About, after: &About) -> Sameness {
     // A core does not say when its process began; the number then has to do.
     let started = |about: &About| Some(about.taken_at_unix_s - about.uptime_s?);
     let moved = match (started(before), started(after)) {

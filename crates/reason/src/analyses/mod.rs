@@ -25,6 +25,7 @@ pub mod referrers;
 pub mod retained;
 pub mod retention;
 pub mod smaps_view;
+pub mod stayed;
 pub mod trend;
 
 pub use accounting::{OwnerShare, Shares};
@@ -33,7 +34,7 @@ pub use dominators::Dominators;
 pub use elsewhere::Elsewhere;
 pub use garbage::{Cycles, Garbage, Leak, Unfreed};
 pub use group_charges::GroupCharges;
-pub use growth::{Change, Grown, Growth};
+pub use growth::{Change, Grown, Growth, Sameness};
 pub use histogram::{By, Histogram, TypeShare, Types};
 pub use holders::{HeldBy, Holders};
 pub use immortal::{Immortal, Undying};
@@ -51,6 +52,7 @@ pub use referrers::{ReferredBy, Referrers};
 pub use retained::{KeptAlive, RetainedSizes};
 pub use retention::{Class, Retained, Retention};
 pub use smaps_view::{SmapsTotals, SmapsView};
+pub use stayed::Stayed;
 
 use crate::Ask;
 

@@ -2,6 +2,7 @@
 
 use super::parts::wrapped;
 use memwhy_model::{Awaits, Case, TaskFacts};
+use memwhy_reason::analyses::Stayed;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +23,10 @@ struct TaskOut<'a> {
     awaits: Option<AwaitsOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     awaited_by: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    there_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     loop_tid: Option<u32>,
 }
@@ -54,13 +59,14 @@ enum AwaitsOut<'a> {
 }
 
 /// What `memwhy tasks --json` prints: a task is meant by its place in `tasks`.
+/// With an earlier look at the same process: how long ago each that is where it was then was seen there.
 #[must_use]
-pub fn tasks(case: &Case) -> Value {
-    let tasks = case.tasks.iter().map(task).collect();
+pub fn tasks(case: &Case, stayed: Option<&Stayed>) -> Value {
+    let tasks = case.tasks.iter().map(|one| task(one, stayed)).collect();
     wrapped("memwhy.tasks/1", case, Body { tasks })
 }
 
-fn task(task: &TaskFacts) -> TaskOut<'_> {
+fn task<'a>(task: &'a TaskFacts, stayed: Option<&Stayed>) -> TaskOut<'a> {
     TaskOut {
         address: task.addr.to_string(),
         kind: task.kind.id(),
@@ -78,6 +84,8 @@ fn task(task: &TaskFacts) -> TaskOut<'_> {
             Awaits::Future(kind) => AwaitsOut::Future { r#type: kind },
         }),
         awaited_by: task.awaited_by,
+        listed: task.listed,
+        there_s: stayed.filter(|stayed| stayed.has(task)).map(|stayed| stayed.seconds),
         loop_tid: task.tid,
     }
 }

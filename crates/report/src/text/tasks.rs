@@ -4,6 +4,7 @@ use super::header;
 use crate::Style;
 use crate::blocks::{Block, render};
 use memwhy_model::{Awaits, Case, Frame, TaskFacts, TaskKind, TaskState};
+use memwhy_reason::analyses::Stayed;
 use memwhy_reason::lock_words::thread_name;
 use memwhy_reason::wording::{count, digits};
 use std::collections::BTreeMap;
@@ -18,30 +19,39 @@ pub enum TasksShown {
     All,
 }
 
-/// The screen.
+/// The screen. With an earlier look at the same process it says which tasks were there then, too.
 #[must_use]
-pub fn tasks(case: &Case, shown: TasksShown, style: Style) -> String {
+pub fn tasks(case: &Case, shown: TasksShown, stayed: Option<&Stayed>, style: Style) -> String {
     let mut blocks = vec![header(case), Block::labelled("TASKS", summary(case))];
+    if let Some(stayed) = stayed {
+        let said = format!(
+            "{} at the same lines {:.0} s before, too",
+            count(stayed.count(), "task"),
+            stayed.seconds
+        );
+        blocks.push(Block::labelled("STAYED", said));
+    }
     match shown {
         TasksShown::All => {
             for task in &case.tasks {
-                one(task, title(case, task), &mut blocks);
+                one(task, title(case, task, stayed), &mut blocks);
             }
         }
         TasksShown::ByPlace => {
-            for alike in by_place(case) {
+            for alike in by_place(case, stayed) {
                 let Some(first) = alike.first() else { continue };
                 let title = if alike.len() == 1 {
-                    title(case, first)
+                    title(case, first, stayed)
                 } else {
                     let names: Vec<String> = alike.iter().take(3).map(|task| name(task)).collect();
                     let more = if alike.len() > names.len() { ", …" } else { "" };
                     format!(
-                        "{} {} like this: {}{more}{}",
+                        "{} {} like this: {}{more}{}{}",
                         digits(alike.len() as u64),
                         first.state.id(),
                         names.join(", "),
-                        awaits(case, first)
+                        awaits(case, first),
+                        before(first, stayed)
                     )
                 };
                 one(first, title, &mut blocks);
@@ -71,11 +81,12 @@ fn summary(case: &Case) -> String {
 }
 
 /// Tasks that are in the same functions at the same lines, the largest group first.
-fn by_place(case: &Case) -> Vec<Vec<&TaskFacts>> {
+fn by_place<'c>(case: &'c Case, stayed: Option<&Stayed>) -> Vec<Vec<&'c TaskFacts>> {
     let place = |frame: &Frame| (frame.function.clone(), frame.file.clone(), frame.line);
     let mut groups: BTreeMap<_, Vec<&TaskFacts>> = BTreeMap::new();
     for task in &case.tasks {
-        let key = (task.state, task.frames.iter().map(place).collect::<Vec<_>>());
+        let there = stayed.is_some_and(|stayed| stayed.has(task));
+        let key = (task.state, there, task.frames.iter().map(place).collect::<Vec<_>>());
         groups.entry(key).or_default().push(task);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
@@ -90,12 +101,19 @@ fn name(task: &TaskFacts) -> String {
     }
 }
 
-fn title(case: &Case, task: &TaskFacts) -> String {
+/// That a task was where it is.
+fn before(task: &TaskFacts, stayed: Option<&Stayed>) -> String {
+    let there = stayed.filter(|stayed| stayed.has(task));
+    there.map_or_else(String::new, |stayed| format!(", there {:.0} s before, too", stayed.seconds))
+}
+
+fn title(case: &Case, task: &TaskFacts, stayed: Option<&Stayed>) -> String {
     let by = task.awaited_by.and_then(|place| case.tasks.get(place as usize));
     let by = by.map_or_else(String::new, |by| format!(", awaited by {}", name(by)));
     let thread =
         task.tid.map_or_else(String::new, |tid| format!(", loop of {}", thread_name(case, tid)));
-    format!("{}: {}{}{by}{thread}", name(task), task.state.id(), awaits(case, task))
+    let there = before(task, stayed);
+    format!("{}: {}{}{there}{by}{thread}", name(task), task.state.id(), awaits(case, task))
 }
 
 fn awaits(case: &Case, task: &TaskFacts) -> String {
