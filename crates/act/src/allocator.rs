@@ -95,8 +95,12 @@ fn calls(subject: &Subject) -> Result<(Vec<Call>, Vec<String>), Refusal> {
         written.push("glibc's malloc_trim(0)".into());
     }
     if calls.is_empty() {
-        let found = other::detect(&subject.images);
-        return Err(Refusal::KeepsAll(found.map(|(name, _)| name)));
+        let found = other::detect(&subject.view, &subject.images);
+        let exe = subject.process.exe();
+        return Err(Refusal::KeepsAll {
+            allocator: found.as_ref().map(|(name, _)| *name),
+            linked: found.is_some_and(|(_, image)| image == exe),
+        });
     }
     Ok((calls, written))
 }

@@ -10,8 +10,13 @@ pub enum Refusal {
     NotPython(String),
     /// Something that the method needs is not there.
     Lacks(&'static str),
-    /// Its allocator has no function that gives memory back; its name, where that is known.
-    KeepsAll(Option<&'static str>),
+    /// Its allocator has no function that gives memory back.
+    KeepsAll {
+        /// Its name, where that is known.
+        allocator: Option<&'static str>,
+        /// Whether it is linked into the program: then none can be preloaded.
+        linked: bool,
+    },
     /// It was stopped, by `SIGSTOP` or its terminal: nothing would run in it.
     Stopped,
     /// Shadow stacks are on: a chain of returns would be a crime there.
@@ -45,10 +50,10 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotPython(why) => f.write_str(why),
             Self::Lacks(what) => write!(f, "the process has no {what}"),
-            Self::KeepsAll(Some(name)) => {
+            Self::KeepsAll { allocator: Some(name), .. } => {
                 write!(f, "its malloc is {name}'s, which has no function that gives memory back")
             }
-            Self::KeepsAll(None) => f.write_str(
+            Self::KeepsAll { allocator: None, .. } => f.write_str(
                 "its malloc is none that is known to have a function that gives memory back \
                  (glibc's, jemalloc's, tcmalloc's and mimalloc's have)",
             ),
@@ -96,7 +101,12 @@ impl Refusal {
                 "`kill -CONT {pid}`, then once more; `memwhy {pid}` and the other reading commands \
                  work as it is"
             ),
-            Self::KeepsAll(_) => {
+            Self::KeepsAll { linked: true, .. } => {
+                "another allocator, linked into the program: nothing is preloaded to one that is \
+                 linked statically"
+                    .into()
+            }
+            Self::KeepsAll { linked: false, .. } => {
                 "another allocator, preloaded: `memwhy try -- COMMAND` says which one \
                                   would help"
                     .into()

@@ -8,8 +8,8 @@ use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
-    About, Carried, Case, Layer, MappingFacts, NativeMemory, Owner, Partition, Pause, ProblemKind,
-    Problems, TargetKind,
+    About, Carried, Case, Layer, MallocFacts, MappingFacts, NativeMemory, Owner, Partition, Pause,
+    ProblemKind, Problems, TargetKind,
 };
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{carried, glibc, glibc::Glibc, other};
@@ -151,7 +151,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let mut clock = Clock::new();
     let images = Images::of(view);
     timings.push(clock.lap("images"));
-    let stranger = other::detect(&images);
+    let stranger = other::detect(view, &images);
     progress::begin(Step::Malloc, 0);
     let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
     timings.push(clock.lap("malloc"));
@@ -196,11 +196,7 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
     timings.push(clock.lap("accounting"));
 
-    let mut facts = malloc.map(Glibc::into_facts);
-    if let (Some(facts), Some(walked)) = (&mut facts, &stand_in) {
-        facts.name = format!("{} (with {} for the loader)", walked.facts.name, facts.name);
-        facts.walked = walked.complete();
-    }
+    let facts = together(malloc, stand_in.as_ref());
     let mut case = Case { stand_in: stand_in.map(|walked| walked.facts), ..Case::default() };
     let source =
         threads::Source { view, images: &images, process: view.process(), detail: options.native };
@@ -259,6 +255,18 @@ const fn serving<'a>(stand_in: Option<&'a Walked>, glibc: Option<&'a Glibc>) -> 
         (Some(_), _) | (None, None) => Malloc::Unknown,
         (None, Some(glibc)) => Malloc::Glibc(glibc),
     }
+}
+
+/// What is known of malloc, whoever serves it.
+fn together(glibc: Option<Glibc>, stand_in: Option<&Walked>) -> Option<MallocFacts> {
+    let glibc = glibc.map(Glibc::into_facts);
+    let Some(walked) = stand_in else { return glibc };
+    let mut name = walked.facts.name.clone();
+    if let Some(glibc) = &glibc {
+        name = format!("{name} (with {} for the loader)", glibc.name);
+    }
+    let glibc = glibc.and_then(|facts| facts.glibc);
+    Some(MallocFacts { name, walked: walked.complete(), glibc })
 }
 
 /// What malloc handed out, where all of it is known.

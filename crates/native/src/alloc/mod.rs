@@ -6,7 +6,8 @@
 //! | [`mimalloc`] | mimalloc 2.0 as a library, 2.1 and 2.5 as CPython has it | every block, without symbols |
 //! | [`tcmalloc`] | that of gperftools 2.7 to 2.10 | every block, with one exported symbol |
 //! | [`jemalloc`] | jemalloc 5.3 | every extent, without symbols |
-//! | [`other`] | musl | recognised by what it exports |
+//! | [`musl`] | musl 1.2.1 to 1.2.5 | every block, without symbols |
+//! | [`other`] | | which of them serves `malloc` |
 //!
 //! [`stand_in`] is what they have in common where they serve `malloc`, [`carried`] where a library has
 //! one for itself; of that kind mimalloc 3 is known, too.
@@ -15,6 +16,7 @@ pub mod carried;
 pub mod glibc;
 pub mod jemalloc;
 pub mod mimalloc;
+pub mod musl;
 pub mod other;
 pub mod stand_in;
 pub mod tcmalloc;

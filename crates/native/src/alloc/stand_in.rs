@@ -4,9 +4,8 @@
 //! sums. Which objects of Python are in the blocks is found out elsewhere.
 
 use super::carried::{self, Use};
-use super::jemalloc;
 use super::mimalloc::Mimalloc;
-use super::tcmalloc;
+use super::{jemalloc, musl, tcmalloc};
 use crate::image::{Image, Images};
 use memwhy_model::{
     Addr, AddrRange, Bytes, ClassFacts, Layer, Owner, Partition, Problems, StandIn,
@@ -39,6 +38,7 @@ impl Walked {
         let walked = match name {
             "tcmalloc" => tcmalloc::walk(view, images, problems),
             "mimalloc" => Mimalloc::walk(view, problems).map(|heap| of_mimalloc(&heap)),
+            "musl" => images.by_path(image).and_then(|image| musl::walk(view, image, problems)),
             "jemalloc" => images.by_path(image).and_then(|image| of_jemalloc(view, image)),
             _ => None,
         };

@@ -3,7 +3,7 @@
 //! What was left there would keep chunks that nobody knows any more. A stack may share its mapping
 //! with other memory (glibc 2.42 has no guard page between them), so that its beginning is taken
 //! from its `struct pthread`, which has it (`stackblock`, `stackblock_size`,
-//! `nptl/allocatestack.c`).
+//! `nptl/allocatestack.c`; of musl `map_base`, `map_size`, `src/internal/pthread_impl.h`).
 
 use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{MemoryExt, Thread, View};
@@ -56,7 +56,10 @@ impl Stacks {
 
 /// Where the stack begins that `pointer` is on: said by the `struct pthread` at its other end.
 fn stack_start(view: &View, thread: Addr, pointer: Addr) -> Option<Addr> {
-    let words = view.words(thread, PTHREAD_WORDS, 4096).ok()?;
+    // musl's is smaller, and has the end of the mapping behind it.
+    let end = view.maps().find(thread)?.range().end;
+    let count = PTHREAD_WORDS.min(end.0.saturating_sub(thread.0) / 8);
+    let words = view.words(thread, count, 4096).ok()?;
     let fits = |start: u64, size: u64| {
         start.is_multiple_of(4096)
             && start <= pointer.0

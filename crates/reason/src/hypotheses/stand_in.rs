@@ -15,14 +15,17 @@ pub(super) fn fill(finding: &mut Finding, ask: &Ask<'_>, facts: &StandIn) {
     let pid = ask.about.target();
     let exact = facts.walked && facts.off == Bytes(0);
     let trust = if exact { Trust::Target } else { Trust::Table };
+    let cached = if facts.caches > 0 {
+        format!(", {} in the caches of {}", facts.cached, count(facts.caches, "thread"))
+    } else {
+        String::new()
+    };
     let used = if facts.walked {
         format!(
-            "{} is in {} in use, {} in free blocks between them, {} in the caches of {}",
+            "{} is in {} in use, {} in free blocks between them{cached}",
             facts.used,
             count(facts.blocks, "block"),
             facts.free_blocks,
-            facts.cached,
-            count(facts.caches, "thread"),
         )
     } else {
         format!(
@@ -81,13 +84,21 @@ fn remedies(ask: &Ask<'_>, facts: &StandIn) -> Vec<Remedy> {
         None,
         "what cures one program makes another worse",
     );
-    if pages < NOTEWORTHY_BYTES {
-        let beside = remedy(
+    let beside = |why: &str| {
+        remedy(
             "free what lies between free blocks, or make it before the peak: memwhy heap, by size",
             Some(rss.minus(ask.resident(Owner::MallocFree))),
-            "at best, if all of it goes; hardly a whole page is free, and no setting gives parts back",
-        );
-        return vec![beside, glibc];
+            &format!("at best, if all of it goes; {why}"),
+        )
+    };
+    if facts.name == "musl" {
+        let why = "musl gives a group of blocks back with the last of them, never a part of one, and \
+                   has neither a trim nor a setting";
+        return vec![beside(why), of_musl(facts.image == ask.about.exe, &remedy)];
+    }
+    if pages < NOTEWORTHY_BYTES {
+        let why = "hardly a whole page is free, and no setting gives parts back";
+        return vec![beside(why), glibc];
     }
     match facts.name.as_str() {
         "tcmalloc" => vec![
@@ -132,6 +143,22 @@ fn remedies(ask: &Ask<'_>, facts: &StandIn) -> Vec<Remedy> {
     }
 }
 
+/// Another allocator in place of musl's: one that was built for glibc is not loaded.
+fn of_musl(linked: bool, remedy: &dyn Fn(&str, Option<Bytes>, &str) -> Remedy) -> Remedy {
+    if linked {
+        return remedy(
+            "link the program with another allocator, or with glibc, and compare",
+            None,
+            "it is linked statically: the loader's LD_PRELOAD does nothing for it",
+        );
+    }
+    remedy(
+        "preload another allocator that was built for musl, and compare: memwhy try -- COMMAND",
+        None,
+        "Alpine has jemalloc and mimalloc; or run it where libc is glibc",
+    )
+}
+
 /// What to do about an allocator whose heap is not walked.
 #[must_use]
 pub(super) const fn advice(name: &str) -> &'static str {
@@ -140,7 +167,10 @@ pub(super) const fn advice(name: &str) -> &'static str {
             "MALLOC_CONF=background_thread:true,dirty_decay_ms:1000 has it give back what is free, \
              MALLOC_CONF=stats_print:true says at exit what it kept"
         }
-        b"musl" => "musl has no statistics and no trim; memwhy try compares it with glibc's rivals",
+        b"musl" => {
+            "musl is walked from 1.2.1 on, once malloc was called; it has no statistics and no trim, \
+             and memwhy try -- COMMAND compares it with others that were built for it"
+        }
         _ => "memwhy try -- COMMAND compares it with others",
     }
 }
@@ -155,6 +185,7 @@ mod tests {
     fn judge(name: &str, walked: bool, owner: Owner) -> Finding {
         let facts = StandIn {
             name: name.into(),
+            image: format!("/usr/lib/{name}.so"),
             walked,
             reserved: Bytes::mib(400),
             free_pages: Bytes::mib(300),
@@ -176,6 +207,9 @@ mod tests {
         assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(100)));
         let finding = judge("mimalloc", true, Owner::MallocFree);
         assert!(finding.remedies[0].action.contains("MIMALLOC_DECOMMIT_DELAY"));
+        let finding = judge("musl", true, Owner::MallocFree);
+        assert!(finding.remedies[0].note.contains("neither a trim nor a setting"));
+        assert!(finding.remedies[1].action.starts_with("preload another allocator"));
     }
 
     #[test]
