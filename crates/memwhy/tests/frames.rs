@@ -40,10 +40,7 @@ fn near(ours: Bytes, theirs: u64, what: &str) {
 fn tables_and_frames_are_told_by_the_allocator_of_their_library() {
     let Some(venv) = venv("frames-venv", None) else { return };
     let python = venv.join("bin/python");
-    // Arrow's jemalloc is not found each time after much of it was freed: by hand, then.
-    let all = std::env::var_os("MEMWHY_ALL_POOLS").is_some();
-    let pools: &[&str] = if all { &["mimalloc", "jemalloc"] } else { &["mimalloc"] };
-    for pool in pools.iter().copied() {
+    for pool in ["mimalloc", "jemalloc"] {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let mut workload = Workload::start(&python, &script("frames.py"), &[("FRAMES_POOL", pool)]);
         let counted = |name: &str| workload.ready()[name].as_u64().expect("a number");

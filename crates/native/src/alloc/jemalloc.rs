@@ -2,8 +2,9 @@
 //!
 //! A tree in two levels leads from every page at an end of an extent (of one that is cut into small
 //! regions, from every page of it) to its `edata_t`. Its root is an array of 2 MiB among the
-//! variables of the image, without a name in stripped files: it is known by what it leads to, an
-//! extent that says that it begins at the very page that one came from.
+//! variables of the image, without a name in stripped files: it is known by what it leads to, extents
+//! that say that they cover the very pages that one came from. One that does so is no proof: of a
+//! hundred million words in a process some fit.
 //!
 //! What is in caches of threads counts as in use here, as it does in jemalloc's own statistics.
 //!
@@ -25,8 +26,13 @@ const EDATA: u64 = 0x0000_ffff_ffff_ff80;
 const MOST_CANDIDATES: usize = 1 << 14;
 /// `extent_state_active`.
 const ACTIVE: u64 = 0;
-/// Entries of a leaf that are looked at to tell whether it is one.
-const LOOKED_AT: usize = 64;
+/// Entries of a leaf that are looked at to tell whether it is one: those that lead somewhere.
+const LOOKED_AT: usize = 256;
+/// Of these, so many in a hundred lead to extents that cover their pages; all, but for a process that
+/// was stopped while it changed some.
+const FIT: usize = 90;
+/// Words that are read at once.
+const PIECE: u64 = 1 << 13;
 /// More extents than a process can have mappings and slabs for.
 const MOST_EXTENTS: usize = 1 << 24;
 
@@ -53,6 +59,12 @@ impl Edata {
             && self.size > 0
             && self.state() == entry >> 2 & 7
             && (self.state() != ACTIVE || self.class() == entry >> 48 & 0xff)
+    }
+
+    /// Whether the page at `page` is of this extent.
+    fn covers(&self, page: u64) -> bool {
+        let start = self.addr & !(PAGE - 1);
+        page.checked_sub(start).is_some_and(|offset| offset < self.size)
     }
 
     /// `extent_state_t`: active, dirty, muzzy, retained, and some while it changes.
@@ -147,24 +159,39 @@ fn is_leaf_place(view: &View, at: u64) -> bool {
 fn root_in(view: &View, data: AddrRange, part: AddrRange, left: &mut usize) -> Option<Addr> {
     let words = view.words(part.start, part.len() / 8, 1 << 20).ok()?;
     for (index, word) in (0u64..).zip(words) {
-        if word == 0 || !is_leaf_place(view, word) {
+        // Leaves are mapped; that variables lead to each other is usual.
+        if word == 0 || data.contains(Addr(word)) || !is_leaf_place(view, word) {
             continue;
         }
         *left = left.checked_sub(1)?;
         let place = part.start.at(index * 8).0;
-        for (low, entry) in entries(view, Addr(word)).take(LOOKED_AT) {
-            let Some(edata) = Edata::read(view, entry) else { continue };
-            let number = edata.addr / PAGE;
-            let root = place.checked_sub((number >> 18) * 8).map(Addr);
-            if number & (ENTRIES - 1) == low
-                && edata.begins_at(number * PAGE, entry)
-                && let Some(root) = root.filter(|root| data.covers(AddrRange::sized(*root, ARRAY)))
-            {
-                return Some(root);
-            }
+        let root = first_page(view, Addr(word))
+            .and_then(|first| place.checked_sub((first >> 18) * 8))
+            .map(Addr)
+            .filter(|root| data.covers(AddrRange::sized(*root, ARRAY)));
+        if root.is_some() {
+            return root;
         }
     }
     None
+}
+
+/// The number of the page that the first entry of the array at `leaf` is of, if it is a leaf of a
+/// tree.
+fn first_page(view: &View, leaf: Addr) -> Option<u64> {
+    let leading = entries(view, leaf).filter(|(_, entry)| entry & EDATA != 0);
+    let looked_at: Vec<(u64, u64)> = leading.take(LOOKED_AT).collect();
+    let read: Vec<(u64, u64, Edata)> = looked_at
+        .iter()
+        .filter_map(|(low, entry)| Some((*low, *entry, Edata::read(view, *entry)?)))
+        .collect();
+    let first = read.iter().find_map(|(low, entry, edata)| {
+        let number = edata.addr / PAGE;
+        let same = number & (ENTRIES - 1) == *low && edata.begins_at(number * PAGE, *entry);
+        same.then_some(number & !(ENTRIES - 1))
+    })?;
+    let fit = read.iter().filter(|(low, _, edata)| edata.covers((first | low) * PAGE)).count();
+    (fit * 100 >= looked_at.len() * FIT).then_some(first)
 }
 
 /// Entries that are set of an array of either level, with their numbers.
@@ -172,9 +199,13 @@ fn entries(view: &View, array: Addr) -> impl Iterator<Item = (u64, u64)> + '_ {
     let runs = view.pages().within(AddrRange::sized(array, ARRAY));
     let runs: Vec<AddrRange> =
         runs.filter(|run| run.state == PageState::Anon).map(|run| run.range).collect();
-    runs.into_iter().flat_map(move |run| {
-        let words = view.words(run.start, run.len() / 8, 1 << 18).unwrap_or_default();
-        let first = (run.start.0 - array.0) / 8;
+    let pieces = runs.into_iter().flat_map(|run| {
+        let starts = (run.start.0..run.end.0).step_by(PIECE as usize * 8);
+        starts.map(move |start| AddrRange::new(Addr(start), run.end.min(Addr(start).at(PIECE * 8))))
+    });
+    pieces.flat_map(move |piece| {
+        let words = view.words(piece.start, piece.len() / 8, PIECE as usize).unwrap_or_default();
+        let first = (piece.start.0 - array.0) / 8;
         (first..).zip(words).filter(|(_, word)| *word != 0)
     })
 }
