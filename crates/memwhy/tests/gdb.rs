@@ -10,7 +10,7 @@ use memwhy::model::{Case, Frame, ThreadFacts};
 use memwhy::{NativeDetail, Options};
 use memwhy_testkit::{Interpreter, Workload, require, script};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Stops of each interpreter where nobody asks for more.
 const STOPS: usize = 2;
 /// Versions that are built with debug information and come with their python-gdb.py.
-const VERSIONS: [&str; 3] = ["2.7", "3.9", "3.12"];
+const VERSIONS: [&str; 9] = ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
 
 /// The script that CPython's build leaves beside the program.
 fn python_gdb(python: &Interpreter) -> Option<PathBuf> {
@@ -86,6 +86,18 @@ fn frames_of(text: &str) -> Option<Vec<(String, u32)>> {
     Some(frames.collect())
 }
 
+/// The address of each frame that `py-bt-full` prints.
+fn addresses_of(full: &str) -> Vec<&str> {
+    let frames = full.lines().filter_map(|line| line.split_once(" Frame 0x"));
+    frames.filter_map(|(_, rest)| Some(rest.split_once(',')?.0)).collect()
+}
+
+/// Whether gdb counts a frame twice. While a call begins, its loop is on the C stack and its frame is
+/// not yet tied to that loop; python-gdb.py then goes through the frames around once for each loop.
+fn counts_twice(addresses: &[&str]) -> bool {
+    addresses.iter().collect::<BTreeSet<_>>().len() < addresses.len()
+}
+
 /// The whole numbers among the variables that `py-locals` prints.
 fn numbers_of(text: &str) -> BTreeMap<String, i64> {
     // From 3.12 on it goes on with the frames around.
@@ -119,6 +131,7 @@ struct Compared {
     python: usize,
     variables: usize,
     moved: usize,
+    twice: usize,
 }
 
 /// Where each thread is, in C and in Python.
@@ -139,11 +152,17 @@ impl Compared {
         let own: Vec<u64> = own.map(|frame| frame.address.0).collect();
         assert_eq!(own, pcs, "{label}: {:#?}", thread.native);
         self.native += own.len();
+        let addresses = addresses_of(gdb["frames"].as_str().expect("text"));
+        if counts_twice(&addresses) {
+            self.twice += 1;
+            return;
+        }
         let Some(stack) = frames_of(gdb["stack"].as_str().expect("text")) else { return };
         let said = thread.frames.iter();
         let said: Vec<(String, u32)> =
             said.map(|frame| (base(&frame.function).to_owned(), frame.line.unwrap_or(0))).collect();
         assert_eq!(said, stack, "{label}");
+        assert_eq!(addresses.len(), stack.len(), "{label}: {}", gdb["frames"]);
         self.python += said.len();
         let Some(frame) = thread.frames.first() else { return };
         let (own, theirs) = (numbers(frame), numbers_of(gdb["locals"].as_str().expect("text")));
@@ -196,17 +215,27 @@ fn compare(python: &Interpreter) {
             compared.thread(label, thread, &gdb[thread.tid.to_string()]);
         }
     }
-    let Compared { native, python, variables, moved } = compared;
+    let Compared { native, python, variables, moved, twice } = compared;
+    assert!(twice <= 1 + stops() / 10, "{label}: gdb counts twice in {twice} of {} stops", stops());
     assert!(moved * 2 < stops().max(4), "{label}: it moved in {moved} of {} stops", stops());
     assert!(native > 0 && python > 0 && variables > 0, "{label}: {native} {python} {variables}");
     eprintln!(
-        "{label}: {} stops, {native} C functions, {python} Python frames, {variables} variables",
+        "{label}: {} stops, {native} C functions, {python} Python frames, {variables} variables; gdb counted {twice} times twice",
         stops() - moved
     );
 }
 
 fn stops() -> usize {
     std::env::var("MEMWHY_STOPS").ok().and_then(|text| text.parse().ok()).unwrap_or(STOPS)
+}
+
+#[test]
+fn a_frame_that_is_there_twice_is_noticed() {
+    let line = |n: u32, at: &str| format!("#{n} Frame 0x{at}, for file a.py, line 3, in f (n=1)\n");
+    let once = line(1, "7f00") + &line(2, "7f80") + "    f(1)\n";
+    assert_eq!(addresses_of(&once), ["7f00", "7f80"]);
+    assert!(!counts_twice(&addresses_of(&once)));
+    assert!(counts_twice(&addresses_of(&(once + &line(3, "7f80")))));
 }
 
 #[test]

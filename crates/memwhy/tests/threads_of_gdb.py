@@ -30,6 +30,7 @@ def main():
             "pcs": pcs(),
             "stack": said("py-bt"),
             "locals": said("py-locals"),
+            "frames": said("py-bt-full"),
         }
     print("THREADS " + json.dumps(threads))
 
