@@ -1,7 +1,7 @@
 """Memory of C that grows and is known to somebody: a cache of a library, documents of objects.
 
-LEAKS_LIBRARY is c/leaks.c, compiled. `grow` makes 20,000 sessions of 2 KB more in the
-cache and a document of 20,000 nodes.
+LEAKS_LIBRARY is c/leaks.c, compiled. `grow` makes so many sessions of 2 KB more in the cache, and a
+document of so many nodes, as SESSIONS says.
 """
 import ctypes
 import os
@@ -19,9 +19,10 @@ class Document(ctypes.Structure):
 
 
 documents = []
+sessions = int(os.environ.get("SESSIONS", "20000"))
 
 
-def grow(number=20000):
+def grow(number=sessions):
     library.cache(number)
     documents.append(Document(library.document(number)))
     return {"documents": len(documents)}

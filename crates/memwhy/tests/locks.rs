@@ -10,6 +10,7 @@ use memwhy_reason::analyses::{Knot, KnotKind, Locks};
 use memwhy_reason::{Ask, Finding, Standing};
 use memwhy_report::Style;
 use memwhy_report::text::LocksShown;
+use memwhy_testkit::tools::compiled;
 use memwhy_testkit::{Interpreter, Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -23,15 +24,8 @@ fn library() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libmutexes.so");
-        let mut cc = Command::new("cc");
         // Without the machine's own C library: interpreters may run on an older one.
-        cc.args(["-shared", "-fPIC", "-O1", "-nostdlib", "-o"]).arg(&to);
-        let done = cc.arg(script("c/mutexes.c")).status().is_ok_and(|status| status.success());
-        assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no C compiler");
-        if !done {
-            eprintln!("SKIPPED: scenarios with a C library, for want of a compiler");
-        }
-        done.then_some(to)
+        compiled("cc", &["-O1", "-nostdlib"], "mutexes.c", &to)
     });
     built.as_deref()
 }

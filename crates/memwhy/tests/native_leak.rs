@@ -8,7 +8,6 @@ use memwhy_testkit::tools;
 use memwhy_testkit::{Interpreter, Turn, Workload, require, script};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Of what was lost so much is found, and of what is said to be lost so much is.
 const AT_LEAST: f64 = 0.999;
@@ -19,14 +18,7 @@ const AT_LEAST_IN_LOW_MEMORY: f64 = 0.998;
 /// Compiles a library of the workload; `None` without a compiler.
 fn library(compiler: &str, source: &str) -> Option<PathBuf> {
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lib{source}.so"));
-    let mut compile = Command::new(compiler);
-    compile.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&to);
-    let done = compile.arg(script(&format!("c/{source}"))).status().is_ok_and(|s| s.success());
-    assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no compiler {compiler}");
-    if !done {
-        eprintln!("SKIPPED: what {source} loses, for want of {compiler}");
-    }
-    done.then_some(to)
+    tools::compiled(compiler, &["-O1", "-pthread"], source, &to)
 }
 
 /// What the workload wrote down.

@@ -9,10 +9,9 @@ use memwhy_reason::Ask;
 use memwhy_reason::analyses::NativeGrowth;
 use memwhy_report::Style;
 use memwhy_target::core_file::write::Existing;
-use memwhy_testkit::tools::venv;
+use memwhy_testkit::tools::{compiled, venv};
 use memwhy_testkit::{Turn, Workload, require, script};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn temporary(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
@@ -85,15 +84,9 @@ fn each_library_has_what_it_counts_itself_and_nothing_is_lost() {
 
 #[test]
 fn growth_of_memory_that_is_known_names_its_holder_on_cores_and_processes() {
-    let library = temporary("libgrowth.so");
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-O1", "-pthread", "-o"]).arg(&library);
-    let done = cc.arg(script("c/leaks.c")).status().is_ok_and(|status| status.success());
-    assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no compiler cc");
-    if !done {
-        eprintln!("SKIPPED: growth of memory of C, for want of a compiler");
-        return;
-    }
+    let flags = ["-O1", "-pthread"];
+    let library = compiled("cc", &flags, "leaks.c", &temporary("libgrowth.so"));
+    let Some(library) = library else { return };
     for python in require(&["2.7.18", "3.12.1", "3.13t"]) {
         let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let label = &python.label;

@@ -6,6 +6,7 @@ use memwhy::{CoreFiles, NativeDetail, Options, Values};
 use memwhy_report::Style;
 use memwhy_report::text::StackOptions;
 use memwhy_target::core_file::write::Existing;
+use memwhy_testkit::tools::compiled;
 use memwhy_testkit::{Turn, Workload, require, script};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -145,16 +146,10 @@ fn a_stack_that_nothing_ties_to_a_thread_is_counted() {
 
 #[test]
 fn functions_that_were_inlined_are_told_with_their_lines_where_debug_information_is() {
-    let library = temporary("libinlined.so");
+    let flags = ["-g", "-O2", "-nostdlib"];
+    let library = compiled("cc", &flags, "mutexes.c", &temporary("libinlined.so"));
+    let Some(library) = library else { return };
     let source = script("c/mutexes.c");
-    let mut cc = Command::new("cc");
-    cc.args(["-g", "-O2", "-shared", "-fPIC", "-nostdlib", "-o"]).arg(&library).arg(&source);
-    let done = cc.status().is_ok_and(|status| status.success());
-    assert!(done || std::env::var("CI").as_deref() != Ok("true"), "no C compiler");
-    if !done {
-        eprintln!("SKIPPED: inlined functions, for want of a compiler");
-        return;
-    }
     let text = std::fs::read_to_string(&source).expect("it is there");
     let line_of = |what: &str| text.lines().position(|line| line.trim() == what).map(|at| at + 1);
     let expected =

@@ -3,9 +3,10 @@
 //! `workloads/growing.py` changes only when it is told to, after a look was printed: no look depends
 //! on how fast this machine is.
 
+use memwhy_testkit::tools::compiled;
 use memwhy_testkit::{Turn, Workload, require, script};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -56,6 +57,13 @@ impl Watch {
         let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
+}
+
+/// A look is a line that begins with the time.
+fn is_look(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|word| {
+        word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':')
+    })
 }
 
 /// Watches while each of `commands` is done after a look; then presses Ctrl-C.
@@ -119,12 +127,6 @@ fn ctrl_c_ends_it_with_a_sentence(workload: &mut Workload) {
     let mut watch = Watch::start(workload.pid(), &[]);
     let head = watch.line();
     assert!(head.starts_with("memwhy "), "{head}");
-    // A look is a line that begins with the time.
-    let is_look = |line: &str| {
-        line.split_whitespace().next().is_some_and(|word| {
-            word.contains(':') && word.chars().all(|c| c.is_ascii_digit() || c == ':')
-        })
-    };
     let mut looks = 0;
     while looks < 4 {
         let line = watch.line();
@@ -146,4 +148,47 @@ fn ctrl_c_ends_it_with_a_sentence(workload: &mut Workload) {
     assert_eq!(watch.child.wait().expect("it ends").code(), Some(0), "{said}");
     assert!(said.contains("VERDICT  growing: "), "{said}");
     assert!(said.contains("JOURNAL"), "{said}");
+}
+
+/// Memory of C: whose it is, what it looks like, and what to run to find the call that takes it.
+#[test]
+fn growth_of_memory_of_c_names_who_keeps_it_and_the_probe() {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libwatched.so");
+    let library = compiled("cc", &["-O1", "-pthread"], "leaks.c", &library);
+    let Some(library) = library else { return };
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let library = library.to_str().expect("a path");
+    let env = [("LEAKS_LIBRARY", library), ("SESSIONS", "5000")];
+    for python in require(&["3.8.18"]) {
+        let mut workload = Workload::start(&python.path, &script("native_growth.py"), &env);
+        let verdict = watched(&mut workload, &["grow"; 4]);
+        assert_eq!(verdict["course"], "growing", "{verdict:#}");
+        let native = &verdict["native_memory"];
+        assert_eq!(native["names"], serde_json::json!(["libwatched.so"]), "{verdict:#}");
+        // 5,000 sessions each time, each in a chunk of 2 KB.
+        let chunks = native["growth_chunks"].as_i64().expect("a number");
+        assert!((19_900..=20_100).contains(&chunks), "{native:#}");
+        assert_eq!(native["growth_bytes"].as_i64(), Some(chunks * 2016), "{native:#}");
+        let probe = native["probe"].as_str().expect("a command");
+        assert!(probe.contains("malloc") && probe.contains("20"), "{probe}");
+    }
+    for python in require(&["3.13.0"]) {
+        let mut workload = Workload::start(&python.path, &script("native_growth.py"), &env);
+        let mut watch = Watch::start(workload.pid(), &[]);
+        let mut looks = 0;
+        while looks < 5 {
+            let line = watch.line();
+            assert!(!line.is_empty(), "it ended");
+            if is_look(&line) {
+                looks += 1;
+                workload.command("grow");
+            }
+        }
+        watch.interrupt();
+        let mut said = String::new();
+        watch.lines.read_to_string(&mut said).expect("text");
+        assert_eq!(watch.child.wait().expect("it ends").code(), Some(0), "{said}");
+        assert!(said.contains("VERDICT  growing: "), "{said}");
+        assert!(said.contains("kept by libwatched.so"), "{said}");
+    }
 }

@@ -3,6 +3,7 @@
 use crate::workload::script;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// `found` as it is. What is missing fails in CI, and is skipped loudly elsewhere.
 ///
@@ -53,4 +54,23 @@ pub fn library(name: &str) -> Option<String> {
     let paths = known.lines().filter_map(|line| line.split_once(" => ")).map(|(_, path)| path);
     let found = paths.filter(|path| path.contains(name)).min_by_key(|path| path.len());
     present(found.map(str::to_owned), name)
+}
+
+/// Compiles `workloads/c/SOURCE` to a library at `to`; as [`present`]. A library that is there is
+/// replaced at once, since a process may have it.
+///
+/// # Panics
+/// As [`present`]; if there is a compiler and it fails.
+#[must_use]
+pub fn compiled(compiler: &str, flags: &[&str], source: &str, to: &Path) -> Option<PathBuf> {
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    let compiler = present(which(compiler), compiler)?;
+    let number = BEGUN.fetch_add(1, Ordering::Relaxed);
+    let begun = to.with_extension(format!("{}-{number}.new", std::process::id()));
+    let mut compile = Command::new(compiler);
+    compile.args(["-shared", "-fPIC"]).args(flags).arg("-o").arg(&begun);
+    let done = compile.arg(script("c").join(source)).output().expect("it runs");
+    assert!(done.status.success(), "{source}: {}", String::from_utf8_lossy(&done.stderr));
+    std::fs::rename(&begun, to).expect("one folder");
+    Some(to.to_owned())
 }
