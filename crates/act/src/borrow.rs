@@ -44,8 +44,9 @@ const EXTENDED: u32 = 0x202;
 const FUTEX_WAITS: [u64; 2] = [0, 9];
 /// A thread's own stack has to have that much room for the call.
 const STACK_ROOM: u64 = 192 << 10;
-/// glibc's `HEAP_MAX_SIZE`: an arena of a thread begins a heap that is so aligned.
-const HEAP: u64 = 64 << 20;
+/// An arena of a thread begins a heap that is so aligned: to glibc's `HEAP_MAX_SIZE` of 64 MiB, but in
+/// 2.35 to 2.41 with `glibc.malloc.hugetlb=2` to four huge pages, of 2 MiB or more.
+const HEAP: u64 = 8 << 20;
 /// How long a stop may last.
 const PATIENCE: Duration = Duration::from_millis(500);
 

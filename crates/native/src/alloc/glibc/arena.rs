@@ -1,11 +1,12 @@
 //! Which rows of chunks belong to an arena, and do they add up to what it took from the kernel?
 //!
 //! Main arena grows by `brk`, other arenas by heaps of at most 64 MiB, aligned to that, each with
-//! a pointer to the one before. Source: `malloc/arena.c`, `heap_info`, `new_heap`, `sysmalloc`.
+//! a pointer to the one before. Source: `malloc/arena.c`, `heap_info`, `new_heap`, `heap_max_size`,
+//! `sysmalloc`.
 
 use super::chunk::{Chunk, End, Headers, walk_row};
 use super::find::Found;
-use super::layout::{FLAGS, HEADER, HEAP_MAX, PREV_INUSE};
+use super::layout::{FLAGS, HEADER, HEAP_MAX, HEAP_MAX_PAGES, PREV_INUSE};
 use memwhy_model::{Addr, AddrRange, ArenaFacts, Bytes, ProblemKind, Problems};
 use memwhy_target::{Mapping, MemoryExt, View};
 
@@ -68,7 +69,7 @@ struct Walked {
 }
 
 /// Main arena: one row from `sbrk_base` to top, or several with fences between them where
-/// something else moved the break or the break could not grow.
+/// something else moved the break or the break could not grow; those may be in any order.
 struct MainWalk<'a> {
     view: &'a View,
     headers: Headers<'a>,
@@ -85,22 +86,62 @@ impl MainWalk<'_> {
             return Walked { bytes: 0, complete: true };
         }
         let maps = self.view.maps();
-        let heap = maps.0.iter().find(|m| m.facts.name == "[heap]").map(|m| m.range().start);
-        let base = found.params.map(|params| params.sbrk_base).filter(|base| base.0 != 0);
-        if let Some(start) = base.or(heap) {
+        let heap = maps.0.iter().find(|m| m.facts.name == "[heap]").map(Mapping::range);
+        if let Some(heap) = heap {
+            let base = found.params.map(|params| params.sbrk_base);
+            let start = base.filter(|base| heap.contains(*base)).unwrap_or(heap.start);
             self.rows(start, maps.run_end(start));
         }
-        // Until all is found that the arena took: memory mapped where the break could not grow.
+        // Until all is found that the arena took: memory mapped where the break could not grow, or
+        // where huge pages were asked for (`sysmalloc_mmap_fallback`).
         let mapped = maps.0.iter().filter(|m| m.anonymous() && m.writable() && m.private());
         for range in mapped.filter(|m| m.facts.name.is_empty()).map(Mapping::range) {
-            if self.walked.complete || self.walked.bytes >= system.0 {
-                break;
-            }
-            if self.headers.word(range.start.at(8)).is_ok_and(|size| size & FLAGS == PREV_INUSE) {
-                self.rows(range.start, maps.run_end(range.start));
+            let mut at = range.start;
+            while self.walked.bytes < system.0 {
+                let filled = self.view.pages().filled_from(at).filter(|page| *page < range.end);
+                let Some(page) = filled else { break };
+                at = self.mapped_row(page, maps.run_end(page)).unwrap_or(page.at(4096));
             }
         }
         self.walked
+    }
+
+    /// Walks the row that begins with the page `start`, if one does, and says where it ends: whole
+    /// pages up to top or to a fence of two chunks, which nothing else looks like.
+    fn mapped_row(&mut self, start: Addr, limit: Addr) -> Option<Addr> {
+        if let Some(known) = self.regions.iter().find(|region| region.range.contains(start)) {
+            return Some(known.range.end);
+        }
+        let size = self.headers.word(start.at(8)).ok()?;
+        if size & FLAGS != PREV_INUSE {
+            return None;
+        }
+        let before = self.chunks.len();
+        let (chunks, top) = (&mut *self.chunks, Some(self.top));
+        let end = walk_row(&mut self.headers, start, top, limit.at(1), &mut |c| chunks.push(c));
+        let until = match end {
+            End::Top => self.chunks.last().map(|top| top.range().end),
+            // The first of the two knows whether the chunk before is free, the second nothing.
+            End::Fence(fence) => {
+                let mut size = |at: u64| self.headers.word(fence.at(at + 8));
+                let is_fence = size(0).is_ok_and(|size| size & !FLAGS == HEADER)
+                    && size(HEADER) == Ok(HEADER | PREV_INUSE);
+                is_fence.then(|| fence.at(2 * HEADER))
+            }
+            End::Broken(_) => None,
+        };
+        let Some(until) = until.filter(|until| until.is_aligned(4096)) else {
+            self.chunks.truncate(before);
+            return None;
+        };
+        self.add(start, until);
+        self.walked.complete |= end == End::Top;
+        Some(until)
+    }
+
+    fn add(&mut self, start: Addr, until: Addr) {
+        self.walked.bytes += until.0.saturating_sub(start.0);
+        self.regions.push(Region { range: AddrRange::new(start, until), arena: 0 });
     }
 
     /// Walks the rows from `start` to `limit`, each up to top or to a fence.
@@ -117,8 +158,7 @@ impl MainWalk<'_> {
                 // Chunks before the break in the row are right, but nothing proves it.
                 End::Broken(_) => return self.chunks.truncate(before),
             };
-            self.walked.bytes += until.0.saturating_sub(start.0);
-            self.regions.push(Region { range: AddrRange::new(start, until), arena: 0 });
+            self.add(start, until);
             if end == End::Top {
                 self.walked.complete = true;
                 return;
@@ -145,6 +185,14 @@ fn next_row(view: &View, after: Addr, limit: Addr) -> Addr {
     limit
 }
 
+/// The sizes that heaps may be aligned to: four huge pages where 2.35 to 2.41 are told to use them
+/// (`glibc.malloc.hugetlb=2`), whether or not the kernel has any; otherwise, and again from 2.42 on,
+/// 64 MiB. `mp_` is the same in both, so where top lies tells.
+fn heap_sizes(found: &Found) -> impl Iterator<Item = u64> + Clone {
+    let huge = found.params.map_or(0, |params| params.huge_page.saturating_mul(HEAP_MAX_PAGES));
+    [huge, HEAP_MAX].into_iter().filter(|size| *size > 0)
+}
+
 /// Another arena: its heaps from the newest, which has top, back to the first, which has the arena.
 fn walk_heaps(
     view: &View,
@@ -157,7 +205,11 @@ fn walk_heaps(
 ) -> Walked {
     // `heap_info` is followed by the arena in the first heap: its size is told by the address.
     let info_size = arena.0 & 0xfff;
-    let mut heap = top.align_down(HEAP_MAX);
+    let sizes = heap_sizes(found);
+    let largest = sizes.clone().max().unwrap_or(HEAP_MAX);
+    let mut starts = sizes.map(|size| top.align_down(size));
+    let leads = |heap: &Addr| view.u64(*heap) == Ok(arena.0);
+    let mut heap = starts.find(leads).unwrap_or(top.align_down(HEAP_MAX));
     let mut walked = Walked { bytes: 0, complete: true };
     let mut headers = Headers::new(view);
     for _ in 0..MOST_HEAPS {
@@ -166,11 +218,11 @@ fn walk_heaps(
             walked.complete = false;
             break;
         };
-        if owner != arena.0 || size > HEAP_MAX || size % 4096 != 0 {
+        if owner != arena.0 || size > largest || size % 4096 != 0 {
             walked.complete = false;
             break;
         }
-        let first_heap = heap == arena.align_down(HEAP_MAX);
+        let first_heap = heap == arena.align_down(4096);
         let start = if first_heap {
             arena.at(found.layout.size).align_up(16)
         } else {

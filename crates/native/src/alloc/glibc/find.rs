@@ -24,6 +24,9 @@ const RELATIVE: u64 = 8;
 /// libc's writable data has some 70 KiB; a static program may carry libc's within its own.
 const MAX_DATA: u64 = 64 << 20;
 
+/// x86-64 has pages of 1 GiB, and no larger ones.
+const LARGEST_PAGE: u64 = 1 << 30;
+
 /// Where malloc's global state is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -52,6 +55,8 @@ pub struct Params {
     pub dynamic: bool,
     /// `arena_max`, 0 for none.
     pub arena_max: u64,
+    /// `hp_pagesize`, 0 where malloc asks for no huge pages.
+    pub huge_page: u64,
     /// Chunks in mappings of their own.
     pub n_mmaps: u64,
     /// Their bytes.
@@ -184,11 +189,18 @@ fn by_memory(view: &View, libc: &Image) -> Option<(Addr, ArenaLayout)> {
     None
 }
 
-/// `system_mem` is page-aligned and not more than the peak that follows it.
+/// `system_mem` is not more than the peak that follows it, and no more threads are attached than there
+/// may be. That tells classes apart that differ by one word. It is whole pages only where nobody moved
+/// the break before: loaders up to 2.34 do for `GLIBC_TUNABLES` (`tunables_strdup`).
 fn sane_sizes(view: &View, main: Addr, layout: &ArenaLayout) -> bool {
-    let system = view.u64(main.at(layout.system_mem)).unwrap_or(1);
-    let peak = view.u64(main.at(layout.system_mem + 8)).unwrap_or(0);
-    system.is_multiple_of(4096) && system <= peak
+    /// The kernel's `PID_MAX_LIMIT`.
+    const MOST_THREADS: u64 = 4 << 20;
+    let word = |offset: u64| view.u64(main.at(offset)).ok();
+    let attached = layout.attached.map_or(Some(0), word);
+    attached.is_some_and(|threads| threads <= MOST_THREADS)
+        && word(layout.system_mem)
+            .zip(word(layout.system_mem + 8))
+            .is_some_and(|(system, peak)| system <= peak)
 }
 
 fn is_bin(view: &View, here: Addr, fd: Addr, bk: Addr) -> bool {
@@ -205,7 +217,17 @@ fn is_bin(view: &View, here: Addr, fd: Addr, bk: Addr) -> bool {
 }
 
 fn find_params(view: &View, libc: &Image) -> Option<Params> {
-    let heap = view.maps().0.iter().find(|m| m.facts.name == "[heap]").map(Mapping::range);
+    let maps = view.maps();
+    let heap = maps.0.iter().find(|m| m.facts.name == "[heap]").map(Mapping::range);
+    // It is where the kernel put the heap, up to some pages of random distance, or, where the break
+    // could not grow from the start, in memory that was mapped. 0 where main arena was never used.
+    let may_be_base = |base: Addr| {
+        let near = |heap: AddrRange| AddrRange::sized(heap.start, 2 << 20).contains(base);
+        let mapped = |m: &Mapping| m.anonymous() && m.writable() && m.private();
+        base.0 == 0
+            || heap.is_some_and(near)
+            || (base.is_aligned(4096) && maps.find(base).is_some_and(mapped))
+    };
     let mut hits = Vec::new();
     for data in &libc.data {
         for range in present_parts(view, *data) {
@@ -214,7 +236,8 @@ fn find_params(view: &View, libc: &Image) -> Option<Params> {
                 let Some(window) = bytes.get(at..at + 112) else { break };
                 let here = range.start.at(at as u64);
                 let params = PARAMS_LAYOUTS.iter();
-                hits.extend(params.filter_map(|layout| read_params(window, here, *layout, heap)));
+                let read = params.filter_map(|layout| read_params(window, here, *layout));
+                hits.extend(read.filter(|params| may_be_base(params.sbrk_base)));
             }
         }
     }
@@ -230,12 +253,7 @@ fn find_params(view: &View, libc: &Image) -> Option<Params> {
     }
 }
 
-fn read_params(
-    bytes: &[u8],
-    addr: Addr,
-    layout: ParamsLayout,
-    heap: Option<AddrRange>,
-) -> Option<Params> {
+fn read_params(bytes: &[u8], addr: Addr, layout: ParamsLayout) -> Option<Params> {
     let word = |offset: u64| {
         let at = usize::try_from(offset).ok()?;
         bytes.get(at..)?.first_chunk::<8>().map(|word| u64::from_le_bytes(*word))
@@ -251,14 +269,8 @@ fn read_params(
     let (trim, mmap) = (word(TRIM_THRESHOLD)?, word(MMAP_THRESHOLD)?);
     let (test, max) = (word(ARENA_TEST)?, word(ARENA_MAX)?);
     let base = word(layout.sbrk_base)?;
-    // sbrk_base is where the kernel put the heap, up to some pages of random distance; a process
-    // whose heap never used brk has 0 there.
-    let base_fits = match heap {
-        Some(heap) => base == 0 || AddrRange::sized(heap.start, 2 << 20).contains(Addr(base)),
-        None => base == 0,
-    };
-    let fits = base_fits
-        && n_mmaps <= peak
+    let huge_page = layout.hp_pagesize.map_or(Some(0), word)?;
+    let fits = n_mmaps <= peak
         && (peak <= most || most == 0)
         && most <= 1 << 30
         && fixed <= 1
@@ -268,6 +280,7 @@ fn read_params(
         && max <= 1 << 20
         && (64..=1 << 40).contains(&mmap)
         && trim >= 4096
+        && (huge_page == 0 || (huge_page.is_power_of_two() && huge_page <= LARGEST_PAGE))
         && (n_mmaps == 0) == (mmapped == 0);
     fits.then_some(Params {
         addr,
@@ -276,6 +289,7 @@ fn read_params(
         mmap_threshold: Bytes(mmap),
         dynamic: fixed == 0,
         arena_max: max,
+        huge_page,
         n_mmaps: u64::from(n_mmaps),
         mmapped_mem: mmapped,
         sbrk_base: Addr(base),

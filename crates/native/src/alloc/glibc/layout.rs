@@ -1,8 +1,8 @@
 //! Where are the fields of glibc's malloc structures?
 //!
 //! Classes, not versions: distributions backport, so a class is recognised by what memory holds.
-//! Numbers are for x86-64, from `malloc/malloc.c` and `malloc/arena.c` of the releases named, and
-//! were compared with debug information of 2.31, 2.36, 2.41 and 2.43.
+//! Numbers are for x86-64, from `malloc/malloc.c` and `malloc/arena.c` of every release from 2.12 to
+//! 2.44, and were compared with debug information of 2.31, 2.36, 2.41 and 2.43.
 
 /// Offsets in `struct malloc_state`, an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub const ARENA_LAYOUTS: [ArenaLayout; 4] = [
 pub struct ParamsLayout {
     /// Which releases have it.
     pub releases: &'static str,
+    /// `hp_pagesize`, the huge pages that `glibc.malloc.hugetlb=2` asks for; since 2.35.
+    pub hp_pagesize: Option<u64>,
     /// `n_mmaps`, i32; `n_mmaps_max`, `max_n_mmaps` and `no_dyn_threshold` follow it.
     pub n_mmaps: u64,
     /// `mmapped_mem`; `max_mmapped_mem` follows it.
@@ -98,11 +100,41 @@ pub const ARENA_MAX: u64 = 32;
 
 /// Every class of `struct malloc_par`, newest first.
 pub const PARAMS_LAYOUTS: [ParamsLayout; 5] = [
-    ParamsLayout { releases: "2.43 to 2.44", n_mmaps: 68, mmapped_mem: 88, sbrk_base: 104 },
-    ParamsLayout { releases: "2.35 to 2.42", n_mmaps: 60, mmapped_mem: 80, sbrk_base: 96 },
-    ParamsLayout { releases: "2.24 to 2.34", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 72 },
-    ParamsLayout { releases: "2.13 to 2.23", n_mmaps: 40, mmapped_mem: 56, sbrk_base: 80 },
-    ParamsLayout { releases: "2.12", n_mmaps: 40, mmapped_mem: 64, sbrk_base: 88 },
+    ParamsLayout {
+        releases: "2.43 to 2.44",
+        hp_pagesize: Some(56),
+        n_mmaps: 68,
+        mmapped_mem: 88,
+        sbrk_base: 104,
+    },
+    ParamsLayout {
+        releases: "2.35 to 2.42",
+        hp_pagesize: Some(48),
+        n_mmaps: 60,
+        mmapped_mem: 80,
+        sbrk_base: 96,
+    },
+    ParamsLayout {
+        releases: "2.24 to 2.34",
+        hp_pagesize: None,
+        n_mmaps: 40,
+        mmapped_mem: 56,
+        sbrk_base: 72,
+    },
+    ParamsLayout {
+        releases: "2.15 to 2.23",
+        hp_pagesize: None,
+        n_mmaps: 40,
+        mmapped_mem: 56,
+        sbrk_base: 80,
+    },
+    ParamsLayout {
+        releases: "2.12 to 2.14",
+        hp_pagesize: None,
+        n_mmaps: 40,
+        mmapped_mem: 64,
+        sbrk_base: 88,
+    },
 ];
 
 /// One class of `tcache_perthread_struct`.
@@ -152,6 +184,8 @@ pub const TCACHE_LAYOUTS: [TcacheLayout; 3] = [
 
 /// `HEAP_MAX_SIZE`: heaps of arenas other than main are aligned to it.
 pub const HEAP_MAX: u64 = 64 << 20;
+/// So many huge pages are a heap instead where 2.35 to 2.41 are told to use them (`heap_max_size`).
+pub const HEAP_MAX_PAGES: u64 = 4;
 /// `MINSIZE`, the smallest chunk.
 pub const MIN_CHUNK: u64 = 32;
 /// From a chunk to the memory that the program got.
@@ -165,7 +199,7 @@ pub const FLAGS: u64 = 7;
 
 #[cfg(test)]
 mod tests {
-    use super::{ARENA_LAYOUTS, ArenaLayout, PARAMS_LAYOUTS, TCACHE_LAYOUTS};
+    use super::{ARENA_LAYOUTS, PARAMS_LAYOUTS, TCACHE_LAYOUTS};
 
     /// Members of a struct as its source lists them: name, bytes of one, how many.
     type Members<'a> = &'a [(&'a str, u64, u64)];
@@ -189,20 +223,22 @@ mod tests {
         }
     }
 
-    fn arena_of(release: &str) -> ArenaLayout {
+    /// The one of `layouts` that says it is that of 2.`minor`.
+    fn of_release<T: Copy>(layouts: &[T], names: fn(&T) -> &'static str, minor: u32) -> T {
         let number =
             |text: &str| text.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-        let minor = number(release).expect("2.N");
-        let covers = |layout: &&ArenaLayout| {
-            let mut bounds = layout.releases.split(" to ").map(|bound| number(bound).expect("2.N"));
+        let covers = |layout: &&T| {
+            let mut bounds = names(layout).split(" to ").map(|bound| number(bound).expect("2.N"));
             let first = bounds.next().expect("a first");
             (first..=bounds.next().unwrap_or(first)).contains(&minor)
         };
-        *ARENA_LAYOUTS.iter().find(covers).unwrap_or_else(|| panic!("no layout for {release}"))
+        let mut found = layouts.iter().filter(covers);
+        let layout = *found.next().unwrap_or_else(|| panic!("no layout for 2.{minor}"));
+        assert!(found.next().is_none(), "two layouts for 2.{minor}");
+        layout
     }
 
-    /// `struct malloc_state` of `malloc/malloc.c`, for releases that tests cannot run, and one of
-    /// each class that they can.
+    /// `struct malloc_state` of `malloc/malloc.c`, as every release has it.
     #[test]
     fn arenas_of_each_release_are_laid_out_as_its_source_lists_them() {
         let lists: Members =
@@ -218,25 +254,25 @@ mod tests {
         let with_flag = [head, have_fast, fast, lists, attached, sums].concat();
         let without_fastbins = [head, top, lists, attached, sums].concat();
         for (releases, members) in [
-            (&["2.12", "2.17", "2.22"][..], &old),
-            (&["2.23", "2.26"], &with_attached),
-            (&["2.27", "2.28", "2.31", "2.35", "2.36", "2.39", "2.40", "2.41", "2.42"], &with_flag),
-            (&["2.43", "2.44"], &without_fastbins),
+            (12..=22, &old),
+            (23..=26, &with_attached),
+            (27..=42, &with_flag),
+            (43..=44, &without_fastbins),
         ] {
             let placed = Placed::of(members);
             for release in releases {
-                let layout = arena_of(release);
+                let layout = of_release(&ARENA_LAYOUTS, |layout| layout.releases, release);
                 let found = [layout.top, layout.bins, layout.next, layout.system_mem];
                 let wanted = ["top", "bins", "next", "system_mem"].map(|name| placed.at(name));
-                assert_eq!(found.map(Some), wanted, "{release}");
-                assert_eq!(layout.fastbins, placed.at("fastbinsY"), "{release}");
-                assert_eq!(layout.attached, placed.at("attached_threads"), "{release}");
-                assert_eq!(layout.size, placed.1, "{release}");
+                assert_eq!(found.map(Some), wanted, "2.{release}");
+                assert_eq!(layout.fastbins, placed.at("fastbinsY"), "2.{release}");
+                assert_eq!(layout.attached, placed.at("attached_threads"), "2.{release}");
+                assert_eq!(layout.size, placed.1, "2.{release}");
             }
         }
     }
 
-    /// `struct malloc_par`: of every release one class fits, and no other does.
+    /// `struct malloc_par`, as every release has it.
     #[test]
     fn parameters_of_each_release_are_laid_out_as_its_source_lists_them() {
         let head: Members = &[
@@ -258,25 +294,35 @@ mod tests {
         let v28 = [head, counts, mapped, base].concat();
         let v36 = [head, huge, counts, mapped, base].concat();
         let v43 = [head, mode, huge, counts, mapped, base].concat();
-        let sources = [&v43, &v36, &v28, &v17, &v12];
-        for (layout, members) in PARAMS_LAYOUTS.iter().zip(sources) {
+        let sources =
+            [(12..=14, &v12), (15..=23, &v17), (24..=34, &v28), (35..=42, &v36), (43..=44, &v43)];
+        for (releases, members) in sources {
             let placed = Placed::of(members);
-            let found = [layout.n_mmaps, layout.mmapped_mem, layout.sbrk_base];
-            let wanted = ["n_mmaps", "mmapped_mem", "sbrk_base"].map(|name| placed.at(name));
-            assert_eq!(found.map(Some), wanted, "{}", layout.releases);
+            for release in releases {
+                let layout = of_release(&PARAMS_LAYOUTS, |layout| layout.releases, release);
+                let found = [layout.n_mmaps, layout.mmapped_mem, layout.sbrk_base];
+                let wanted = ["n_mmaps", "mmapped_mem", "sbrk_base"].map(|name| placed.at(name));
+                assert_eq!(found.map(Some), wanted, "2.{release}");
+                assert_eq!(layout.hp_pagesize, placed.at("hp_pagesize"), "2.{release}");
+            }
         }
     }
 
-    /// `tcache_perthread_struct`: its chunk is told by its size, so the sizes must differ.
+    /// `tcache_perthread_struct`, as every release since 2.26 has it. Its chunk is told by its size.
     #[test]
     fn caches_of_each_release_are_told_by_the_size_of_their_chunk() {
-        for layout in TCACHE_LAYOUTS {
-            let counts = layout.bins * layout.count_width;
-            assert_eq!(layout.entries, counts.next_multiple_of(8), "{}", layout.releases);
-            // Rounded up as `request2size` does: header of 8, multiples of 16.
-            let request = layout.entries + layout.bins * 8;
-            let chunk = (request + 8).next_multiple_of(16);
-            assert_eq!(layout.chunk, chunk, "{}", layout.releases);
+        let small: Members = &[("counts", 1, 64), ("entries", 8, 64)];
+        let counted: Members = &[("counts", 2, 64), ("entries", 8, 64)];
+        let slots: Members = &[("num_slots", 2, 76), ("entries", 8, 76)];
+        for (releases, members) in [(26..=29, small), (30..=41, counted), (42..=44, slots)] {
+            let placed = Placed::of(members);
+            for release in releases {
+                let layout = of_release(&TCACHE_LAYOUTS, |layout| layout.releases, release);
+                assert_eq!(Some(layout.entries), placed.at("entries"), "2.{release}");
+                assert_eq!(layout.bins * layout.count_width, members[0].1 * members[0].2);
+                // Rounded up as `request2size` does: header of 8, multiples of 16.
+                assert_eq!(layout.chunk, (placed.1 + 8).next_multiple_of(16), "2.{release}");
+            }
         }
     }
 }
