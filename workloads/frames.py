@@ -1,7 +1,7 @@
 """A table of Arrow of 200 MB and a frame of polars: memory that no malloc sees.
 
 FRAMES_POOL chooses Arrow's pool. `drop` lets go of three quarters of the table, `release` has the pool
-give back what is free.
+give back what is free; `drop_frame` lets go of the frame.
 """
 import os
 
@@ -45,11 +45,17 @@ def release():
     return {"bytes": pool.bytes_allocated()}
 
 
+def drop_frame():
+    global frame
+    frame = None
+    return {"bytes": 0}
+
+
 _protocol.serve(
     0,
     "library-allocator",
     "frames",
-    commands={"drop": drop, "release": release},
+    commands={"drop": drop, "release": release, "drop_frame": drop_frame},
     table_bytes=pool.bytes_allocated(),
     frame_bytes=frame.estimated_size(),
 )

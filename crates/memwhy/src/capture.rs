@@ -8,8 +8,8 @@ use crate::samples;
 use crate::sources;
 use crate::threads::{self, NativeDetail};
 use memwhy_model::{
-    About, Carried, Case, Layer, MallocFacts, MappingFacts, NativeMemory, Owner, Partition, Pause,
-    ProblemKind, Problems, TargetKind,
+    About, AddrRange, Carried, Case, Layer, MallocFacts, MappingFacts, NativeMemory, Owner,
+    Partition, Pause, ProblemKind, Problems, TargetKind,
 };
 use memwhy_native::alloc::stand_in::Walked;
 use memwhy_native::alloc::{carried, glibc, glibc::Glibc, other};
@@ -191,7 +191,8 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
             claim_stranger(view, &mut claims);
         }
     }
-    let carried = claim_carried(view, &images, &mut claims);
+    let taken = python.as_ref().map(Python::segments).unwrap_or_default();
+    let carried = claim_carried(view, &images, &taken, &mut claims);
     let mut mappings: Vec<MappingFacts> = view.maps().0.iter().map(|m| m.facts.clone()).collect();
     let accounting = claims.settle(&mut mappings, view.pages(), &mut problems);
     timings.push(clock.lap("accounting"));
@@ -367,8 +368,13 @@ fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
 }
 
 /// Gives allocators that libraries carry for themselves their memory.
-fn claim_carried(view: &View, images: &Images, claims: &mut Partition) -> Vec<Carried> {
-    let found = carried::find(view, images);
+fn claim_carried(
+    view: &View,
+    images: &Images,
+    taken: &[AddrRange],
+    claims: &mut Partition,
+) -> Vec<Carried> {
+    let found = carried::find(view, images, taken);
     for one in &found {
         one.claim(claims);
     }

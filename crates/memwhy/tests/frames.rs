@@ -78,3 +78,75 @@ fn tables_and_frames_are_told_by_the_allocator_of_their_library() {
         );
     }
 }
+
+/// RSS of a workload that was started with `cure` and has followed `commands`.
+fn rss_with(python: &Path, cure: (&str, &str), commands: &[&str]) -> Bytes {
+    let env = [("FRAMES_POOL", "mimalloc"), cure];
+    let mut workload = Workload::start(python, &script("frames.py"), &env);
+    for command in commands {
+        workload.command(command);
+    }
+    memwhy::capture(workload.pid(), &Options::default()).expect("a capture").rss()
+}
+
+/// The setting that the first cure names, and the RSS that it predicts.
+fn first_cure(verdict: &Verdict) -> ((&str, &str), Bytes) {
+    let cure = verdict.finding().and_then(|finding| finding.remedies.first()).expect("a cure");
+    let setting = cure.action.strip_prefix("start with ").and_then(|set| set.split_once('='));
+    (setting.expect(&cure.action), cure.expected_rss.expect("a prediction"))
+}
+
+#[track_caller]
+fn kept_its_promise(then: Bytes, promised: Bytes) {
+    eprintln!("{then} where {promised} were promised");
+    assert!(then.0.abs_diff(promised.0) < 12 << 20, "{then} where {promised} were promised");
+}
+
+#[test]
+fn a_mimalloc_of_old_is_told_and_what_is_advised_helps() {
+    let Some(venv) = venv("arrow-venv", None) else { return };
+    let python = venv.join("bin/python");
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let mut workload =
+        Workload::start(&python, &script("frames.py"), &[("FRAMES_POOL", "mimalloc")]);
+    let table = workload.ready()["table_bytes"].as_u64().expect("a number");
+    let (case, _) = look(&workload, "pyarrow 14");
+    let arrow = of(&case, "libarrow", "mimalloc");
+    near(arrow.used, table, "Arrow's pool");
+    let release = arrow.release.as_deref();
+    assert!(release.is_some_and(|release| release.starts_with("2.0.6")), "{arrow:?}");
+
+    let left = workload.command("drop")["bytes"].as_u64().expect("a number");
+    let (after, verdict) = look(&workload, "pyarrow 14, three quarters dropped");
+    let arrow = of(&after, "libarrow", "mimalloc");
+    near(arrow.used, left, "Arrow's pool");
+    // The call that helps with other pools returns nothing of this one, and is not advised.
+    workload.command("release");
+    let (released, _) = look(&workload, "pyarrow 14, released");
+    let kept = of(&released, "libarrow", "mimalloc").kept_resident;
+    assert!(kept.0.abs_diff(arrow.kept_resident.0) < 8 << 20, "{kept} of {arrow:?}");
+    drop(workload);
+    let (cure, promised) = first_cure(&verdict);
+    assert_eq!(cure, ("MIMALLOC_DECOMMIT_DELAY", "0"));
+    kept_its_promise(rss_with(&python, cure, &["drop"]), promised);
+}
+
+#[test]
+fn what_is_advised_against_what_polars_keeps_helps() {
+    let Some(venv) = venv("frames-venv", None) else { return };
+    let python = venv.join("bin/python");
+    let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let mut workload =
+        Workload::start(&python, &script("frames.py"), &[("FRAMES_POOL", "mimalloc")]);
+    // Then Arrow's are out of the way.
+    let commands = ["drop", "release", "drop_frame"];
+    for command in commands {
+        workload.command(command);
+    }
+    let (_, verdict) = look(&workload, "frame dropped");
+    drop(workload);
+    assert!(verdict.summary.contains("polars's own allocator"), "{}", verdict.summary);
+    let (cure, promised) = first_cure(&verdict);
+    assert_eq!(cure.0, "_RJEM_MALLOC_CONF");
+    kept_its_promise(rss_with(&python, cure, &commands), promised);
+}

@@ -105,9 +105,9 @@ impl Python {
         let interpreters = runtime::interpreters(view, &interpreter, problems);
         let pymalloc = find_arenas::walk(view, &interpreter, &interpreters, problems);
         // Without GIL, and with PYTHONMALLOC=mimalloc.
-        let foreign = stand_in.is_some_and(|walked| walked.facts.name == "mimalloc");
-        let own = pymalloc.arenas.is_empty() && !foreign;
-        let mimalloc = if own { Mimalloc::walk(view, problems) } else { None };
+        let own = pymalloc.arenas.is_empty();
+        let mimalloc = own.then(|| Mimalloc::walk(view, images, &interpreter.image, problems));
+        let mimalloc = mimalloc.flatten();
         // Of the interpreter all data counts: constants on pages that nobody has touched are in
         // its file.
         let others = images.0.iter().filter(|image| image.path != interpreter.image);
@@ -305,6 +305,12 @@ impl Python {
             .take(PINS_NAMED)
             .filter_map(|(ty, count)| Some((name(ty)?, count)))
             .collect()
+    }
+
+    /// The segments of the interpreter's own mimalloc, where objects are in one.
+    #[must_use]
+    pub fn segments(&self) -> Vec<AddrRange> {
+        self.mimalloc.iter().flat_map(Mimalloc::segments).collect()
     }
 
     /// Claims pymalloc's arenas, static objects, and the interpreter's own memory.

@@ -42,25 +42,33 @@ pub struct Embedded {
     pub facts: Carried,
 }
 
-/// The allocators that images carry. One that serves `malloc` is not for a library alone.
+/// The allocators that images carry. One that serves `malloc` is not for a library alone, nor is the
+/// mimalloc that has the segments in `taken`.
 #[must_use]
-pub fn find(view: &View, images: &Images) -> Vec<Embedded> {
+pub fn find(view: &View, images: &Images, taken: &[AddrRange]) -> Vec<Embedded> {
     let private = |image: &&Image| image.exported("malloc").is_none();
-    let mut found: BTreeMap<(&'static str, &str), Vec<Extent>> = BTreeMap::new();
-    for (image, extents) in mimalloc::arenas(view, images) {
+    let mut found: BTreeMap<(&'static str, String, Option<String>), Vec<Extent>> = BTreeMap::new();
+    let mut add = |name, image: &'_ Image, release, extents| {
         if private(&image) {
-            found.entry(("mimalloc", &image.path)).or_default().extend(extents);
+            let key = (name, image.path.clone(), release);
+            found.entry(key).or_default().extend::<Vec<Extent>>(extents);
         }
+    };
+    for (image, extents) in mimalloc::arenas(view, images) {
+        add("mimalloc", image, None, extents);
+    }
+    for (image, release, extents) in mimalloc::segments(view, images, taken) {
+        add("mimalloc", image, Some(release), extents);
     }
     for image in images.0.iter().filter(private) {
         if let Some(extents) = jemalloc::extents(view, image) {
-            found.entry(("jemalloc", &image.path)).or_default().extend(extents);
+            add("jemalloc", image, None, extents);
         }
     }
     let mut found: Vec<Embedded> = found
         .into_iter()
-        .map(|((name, path), extents)| Embedded {
-            facts: Carried { name: name.into(), image: path.into(), ..sum(view, &extents) },
+        .map(|((name, image, release), extents)| Embedded {
+            facts: Carried { name: name.into(), image, release, ..sum(view, &extents) },
             extents,
         })
         .filter(|of| of.facts.resident > Bytes(0))

@@ -37,7 +37,9 @@ impl Walked {
     ) -> Self {
         let walked = match name {
             "tcmalloc" => tcmalloc::walk(view, images, problems),
-            "mimalloc" => Mimalloc::walk(view, problems).map(|heap| of_mimalloc(&heap)),
+            "mimalloc" => {
+                Mimalloc::walk(view, images, image, problems).map(|heap| of_mimalloc(&heap))
+            }
             "musl" => images.by_path(image).and_then(|image| musl::walk(view, image, problems)),
             "jemalloc" => images.by_path(image).and_then(|image| of_jemalloc(view, image)),
             _ => None,

@@ -111,13 +111,24 @@ fn cures(finding: &mut Finding, ask: &Ask<'_>, first: &Carried) {
         verify: verify.clone(),
     };
     let at_best = "at best, if all of it goes; slices and views keep what they are of";
+    // Seen of this one: its `mi_collect` gives nothing back.
+    let keeps = first.release.as_deref().is_some_and(|release| release.starts_with("2.0.6"));
     let cures = match owner(first) {
         "pyarrow" => {
-            let release = remedy(
-                "call pyarrow.default_memory_pool().release_unused()".into(),
-                released,
-                "gives back what is free, not what tables have",
-            );
+            let release = if keeps {
+                remedy(
+                    "start with MIMALLOC_DECOMMIT_DELAY=0".into(),
+                    released,
+                    "what is free is then given back at once; release_unused() of this mimalloc \
+                     gives nothing back",
+                )
+            } else {
+                remedy(
+                    "call pyarrow.default_memory_pool().release_unused()".into(),
+                    released,
+                    "gives back what is free, not what tables have",
+                )
+            };
             let drop = remedy(
                 "drop tables and buffers that are not needed: pyarrow.total_allocated_bytes() says \
                  what they have"
@@ -161,8 +172,13 @@ mod tests {
     use memwhy_model::{Bytes, Carried, Case, Owner};
 
     fn judge(image: &str, resident: u64, free: u64) -> Finding {
+        judge_release(image, None, resident, free)
+    }
+
+    fn judge_release(image: &str, release: Option<&str>, resident: u64, free: u64) -> Finding {
         let carried = Carried {
             name: "mimalloc".into(),
+            release: release.map(str::to_owned),
             image: image.into(),
             reserved: Bytes::mib(1024),
             resident: Bytes::mib(resident),
@@ -189,6 +205,14 @@ mod tests {
         assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(100)));
         let finding = judge("/x/_polars_runtime.abi3.so", 300, 100);
         assert!(finding.remedies[0].action.contains("_RJEM_MALLOC_CONF"));
+    }
+
+    #[test]
+    fn a_call_that_returns_nothing_is_not_advised() {
+        let old = Some("2.0.6 in pyarrow 14");
+        let finding = judge_release("/x/pyarrow/libarrow.so.1400", old, 300, 100);
+        assert!(finding.remedies[0].action.contains("MIMALLOC_DECOMMIT_DELAY"));
+        assert!(finding.remedies.iter().all(|remedy| !remedy.action.contains("release_unused")));
     }
 
     #[test]

@@ -217,6 +217,8 @@ struct StandInOut<'a> {
 struct CarriedOut<'a> {
     name: &'a str,
     image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<&'a str>,
     reserved_bytes: u64,
     resident_bytes: u64,
     active_bytes: u64,
@@ -229,6 +231,7 @@ fn of_library(facts: &Carried) -> CarriedOut<'_> {
     CarriedOut {
         name: &facts.name,
         image: &facts.image,
+        release: facts.release.as_deref(),
         reserved_bytes: facts.reserved.0,
         resident_bytes: facts.resident.0,
         active_bytes: facts.active.0,

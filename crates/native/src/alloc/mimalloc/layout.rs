@@ -56,6 +56,8 @@ pub(super) struct SegmentLayout {
     pub(super) thread: Field,
     /// `slices[0]`.
     pub(super) table: usize,
+    /// `MI_SLICES_PER_SEGMENT`: the most entries of `slices[]` that count.
+    pub(super) most: u64,
 }
 
 /// `mi_page_t`.
@@ -101,6 +103,17 @@ pub(super) enum Start {
 /// `MI_HUGE_BLOCK_SIZE`: what larger blocks are in a field of 32 bits.
 pub(super) const HUGE: u64 = 2 << 30;
 
+const SEGMENT_2_0_6: SegmentLayout = SegmentLayout {
+    used: whole(312, 8),
+    cookie: whole(320, 8),
+    slices: whole(328, 8),
+    info_slices: whole(336, 8),
+    entries: whole(360, 8),
+    thread: whole(352, 8),
+    table: 368,
+    most: 1024,
+};
+
 const SEGMENT_2_1: SegmentLayout = SegmentLayout {
     used: whole(208, 8),
     cookie: whole(216, 8),
@@ -109,6 +122,7 @@ const SEGMENT_2_1: SegmentLayout = SegmentLayout {
     entries: whole(248, 8),
     thread: whole(256, 8),
     table: 264,
+    most: 512,
 };
 
 const PAGE_2_1: PageLayout = PageLayout {
@@ -133,6 +147,7 @@ const SEGMENT_2_5: SegmentLayout = SegmentLayout {
     entries: whole(272, 8),
     thread: whole(280, 8),
     table: 288,
+    most: 512,
 };
 
 const PAGE_2_5: PageLayout = PageLayout {
@@ -150,7 +165,7 @@ const PAGE_2_5: PageLayout = PageLayout {
 };
 
 /// Every layout.
-pub(super) const LAYOUTS: [Layout; 5] = [
+pub(super) const LAYOUTS: [Layout; 6] = [
     Layout {
         releases: "2.1.2 in CPython 3.13 and 3.14.0 to 3.14.9",
         segment: SEGMENT_2_1,
@@ -167,6 +182,12 @@ pub(super) const LAYOUTS: [Layout; 5] = [
         releases: "2.0.9 as a library",
         segment: SEGMENT_2_1,
         page: PageLayout { start: Start::After(384, 1024), ..PAGE_2_1 },
+        delayed: 2840,
+    },
+    Layout {
+        releases: "2.0.6 in pyarrow 14",
+        segment: SEGMENT_2_0_6,
+        page: PageLayout { start: Start::After(128, 1024), ..PAGE_2_1 },
         delayed: 2840,
     },
     Layout {

@@ -1,6 +1,6 @@
 //! Which blocks of mimalloc are in use, and what do its segments keep free?
 //!
-//! A segment is 32 MiB aligned to as much, in slices of 64 KiB; its first slices describe the rest.
+//! A segment is 32 MiB (64 in 2.0.6) aligned to as much, in slices of 64 KiB; its first slices describe the rest.
 //! A run of slices is a page of blocks of one size, or free. A page has three chains of free
 //! blocks: to hand out next, freed by its own thread, freed by other threads; a heap has one more,
 //! of blocks that other threads freed and its owner has not looked at yet.
@@ -15,8 +15,10 @@
 mod arena;
 mod layout;
 mod segment;
+mod whose;
 
 pub(super) use arena::arenas;
+pub(super) use whose::segments;
 
 use layout::{LAYOUTS, Layout, PageLayout, Start};
 use memwhy_model::{
@@ -86,31 +88,20 @@ pub struct Mimalloc {
     segments: Vec<AddrRange>,
     /// Slices that describe their segment.
     own: Vec<AddrRange>,
+    /// Pages whose counts and chains disagree.
+    torn: Vec<AddrRange>,
     live: Vec<u64>,
     /// From the number of a slice to the page that it is of.
     by_slice: FxHashMap<u64, u32>,
 }
 
 impl Mimalloc {
-    /// Walks the segments of a process, if it has some.
-    #[must_use]
-    pub fn walk(view: &View, problems: &mut Problems) -> Option<Self> {
-        let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable());
-        let places = anonymous.map(Mapping::range).flat_map(|range| {
-            let first = range.start.align_up(SEGMENT);
-            let count = range.end.0.saturating_sub(first.0).div_ceil(SEGMENT);
-            (0..count).map(move |index| first.at(index * SEGMENT))
-        });
-        let present = |at: &Addr| view.pages().state(*at).is_some();
-        let places: Vec<Addr> = places.filter(present).collect();
-        Self::at(view, &places, problems)
-    }
-
-    /// Walks the segments that begin at some of `places`, ascending addresses.
+    /// Walks the segments that begin at some of `places`, ascending addresses: of several mimallocs
+    /// those of the one that has most.
     #[must_use]
     pub fn at(memory: &dyn Memory, places: &[Addr], problems: &mut Problems) -> Option<Self> {
-        // A process has one mimalloc: its layout is the one in which most segments are sound. Where
-        // layouts differ in where blocks begin only, it is the one in which pages are.
+        // The layout is the one in which most segments are sound. Where layouts differ in where
+        // blocks begin only, it is the one in which pages are.
         let sound = |layout| (layout, segment::sound(memory, layout, places));
         let fits: Vec<(&Layout, Vec<Segment>)> = LAYOUTS
             .iter()
@@ -176,6 +167,7 @@ impl Mimalloc {
                 self.pages.push(page);
             } else {
                 self.facts.torn_pages += 1;
+                self.torn.push(*range);
                 let name = || format!("mimalloc's page at {}", range.start);
                 problems.note(ProblemKind::TornPool, name);
             }
@@ -360,6 +352,17 @@ impl Mimalloc {
             }
         }
     }
+}
+
+/// Where segments may begin, ascending.
+fn places(view: &View) -> Vec<Addr> {
+    let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable());
+    let places = anonymous.map(Mapping::range).flat_map(|range| {
+        let first = range.start.align_up(SEGMENT);
+        let count = range.end.0.saturating_sub(first.0).div_ceil(SEGMENT);
+        (0..count).map(move |index| first.at(index * SEGMENT))
+    });
+    places.filter(|at| view.pages().state(*at).is_some()).collect()
 }
 
 /// The chains of free blocks of one page.

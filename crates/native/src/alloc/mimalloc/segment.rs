@@ -5,12 +5,10 @@ use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Memory, MemoryExt};
 use rustc_hash::FxHashMap;
 
-/// `MI_SEGMENT_SIZE` on 64 bits; segments are aligned to it.
+/// The least `MI_SEGMENT_SIZE` on 64 bits, of 2.0.9 and later; segments are aligned to theirs.
 pub(super) const SEGMENT: u64 = 32 << 20;
 /// `MI_SEGMENT_SLICE_SIZE` on 64 bits.
 pub(super) const SLICE: u64 = 64 << 10;
-/// `MI_SLICES_PER_SEGMENT`: the most entries of the table of slices.
-const MOST_ENTRIES: u64 = 512;
 /// Segments larger than a terabyte are none.
 const MOST_SLICES: u64 = 1 << 24;
 /// Slices that describe a segment; one would do.
@@ -57,7 +55,8 @@ fn read(memory: &dyn Memory, layout: &Layout, at: Addr) -> Option<Segment> {
     let entries = fields.entries.from(&head)?;
     let sane = (1..=MOST_INFO_SLICES).contains(&info_slices)
         && (info_slices..=MOST_SLICES).contains(&slices)
-        && entries == slices.min(MOST_ENTRIES);
+        && at.is_aligned(fields.most * SLICE)
+        && entries == slices.min(fields.most);
     if !sane {
         return None;
     }
