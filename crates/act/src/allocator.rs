@@ -96,7 +96,9 @@ fn calls(subject: &Subject) -> Result<(Vec<Call>, Vec<String>), Refusal> {
     }
     if calls.is_empty() {
         let found = other::detect(&subject.view, &subject.images);
+        // The program may have been replaced since.
         let exe = subject.process.exe();
+        let exe = exe.trim_end_matches(" (deleted)");
         return Err(Refusal::KeepsAll {
             allocator: found.as_ref().map(|(name, _)| *name),
             linked: found.is_some_and(|(_, image)| image == exe),

@@ -5,7 +5,7 @@
 //! where it lives and may be read, still has the thread at the same address.
 
 use memwhy_model::{AbsentHolder, Addr, Case, LockKind};
-use memwhy_native::locks::thread_at;
+use memwhy_native::pthread::thread_at;
 use memwhy_target::live::pages;
 use memwhy_target::{MemoryExt, Process, View};
 

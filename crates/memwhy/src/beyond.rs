@@ -7,6 +7,7 @@ use memwhy_model::{
     Addr, AddrRange, Bytes, Case, Flags, ForkFacts, HeapGraph, HugeFacts, HugeMapping, Owner,
     Relation, StackFacts,
 };
+use memwhy_native::pthread;
 use memwhy_target::live::inherited::{self, Inherited};
 use memwhy_target::live::pages;
 use memwhy_target::live::relatives::Relatives;
@@ -39,18 +40,17 @@ pub(crate) fn look(view: &View, case: &mut Case) {
 /// The stacks of `threads`, where the mapping of each is; what of it is resident is settled later.
 pub(crate) fn stacks(view: &View, threads: &[Thread], case: &mut Case) {
     let resident = |range: AddrRange| -> Bytes {
-        let mapping = case.mappings.iter().find(|mapping| mapping.range == range);
+        let mapping = case.mappings.iter().find(|mapping| mapping.range.covers(range));
         let owners = mapping.map_or(&[][..], |mapping| &mapping.owners);
         owners.iter().filter(|(owner, _)| *owner == Owner::StackNative).map(|(_, n)| *n).sum()
     };
     let mut found: Vec<StackFacts> = Vec::new();
     for thread in threads {
-        let pointer = thread.registers.and_then(|registers| registers.stack_pointer());
-        let Some(mapping) = pointer.and_then(|pointer| view.maps().find(pointer)) else { continue };
+        let Some(range) = stack(view, thread) else { continue };
         found.push(StackFacts {
             tid: thread.tid,
-            reserved: Bytes(mapping.range().len()),
-            resident: resident(mapping.range()),
+            reserved: Bytes(range.len()),
+            resident: resident(range),
         });
     }
     found.extend(ended(view).map(|range| StackFacts {
@@ -60,6 +60,15 @@ pub(crate) fn stacks(view: &View, threads: &[Thread], case: &mut Case) {
     }));
     found.sort_by_key(|stack| (std::cmp::Reverse(stack.resident), stack.tid));
     case.thread_stacks = found;
+}
+
+/// The mapping that a thread's stack pointer is in, or the part of it that is the thread's where the C
+/// library writes that down.
+pub(crate) fn stack(view: &View, thread: &Thread) -> Option<AddrRange> {
+    let registers = thread.registers.as_ref()?;
+    let mapping = view.maps().find(registers.stack_pointer()?)?;
+    let whole = mapping.anonymous().then(|| mapping.range())?;
+    Some(pthread::stack(view, registers).map_or(whole, |own| own.overlap(whole)))
 }
 
 /// Stacks that glibc keeps for threads to come: a guard page before, and at the end the descriptor

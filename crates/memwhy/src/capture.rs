@@ -352,13 +352,12 @@ fn holders(
     }
 }
 
-/// The mapping that a thread's stack pointer is in is its stack, thread-local storage included.
+/// Gives threads their stacks, thread-local storage included.
 fn claim_stacks(view: &View, threads: &[Thread], claims: &mut Partition) {
-    let pointers = threads.iter().filter_map(|thread| thread.registers?.stack_pointer());
-    let stacks = pointers.filter_map(|pointer| view.maps().find(pointer));
+    let stacks = threads.iter().filter_map(|thread| beyond::stack(view, thread));
     let main = view.maps().0.iter().filter(|mapping| mapping.facts.name == "[stack]");
-    let mut ranges: Vec<_> =
-        stacks.chain(main).filter(|m| m.anonymous()).map(memwhy_target::Mapping::range).collect();
+    let main = main.filter(|mapping| mapping.anonymous()).map(memwhy_target::Mapping::range);
+    let mut ranges: Vec<_> = stacks.chain(main).collect();
     ranges.extend(beyond::ended(view));
     ranges.sort_unstable();
     ranges.dedup();

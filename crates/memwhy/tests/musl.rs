@@ -15,7 +15,7 @@ use memwhy_native::alloc::stand_in::Walked;
 use memwhy_report::Style;
 use memwhy_target::{CoreFiles, Process};
 use memwhy_testkit::tools::{present, which};
-use memwhy_testkit::{Folder, Turn, Workload, script};
+use memwhy_testkit::{Folder, Truth as Objects, Turn, Workload, require, script};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,8 +113,8 @@ fn walked(target: &Workload, label: &str) -> (Walked, Problems) {
 #[test]
 fn every_block_in_use_is_found_with_its_size_and_none_that_was_freed() {
     for (flag, name) in LINKED {
-        let Some(program) = program(flag, name) else { return };
         let _turn = Turn::take(scratch());
+        let Some(program) = program(flag, name) else { return };
         let folder = Folder::new(env!("CARGO_TARGET_TMPDIR"), "musl-blocks");
         for what in ["mixed", "retained"] {
             let Started { target, truth, label } = start(&folder, &program, what);
@@ -163,8 +163,8 @@ fn explained(case: &Case, label: &str) -> Verdict {
 #[test]
 fn what_a_program_on_musl_lost_is_found_and_nothing_else_in_the_process_and_in_a_core() {
     for (flag, name) in LINKED {
-        let Some(program) = program(flag, name) else { return };
         let _turn = Turn::take(scratch());
+        let Some(program) = program(flag, name) else { return };
         let folder = Folder::new(env!("CARGO_TARGET_TMPDIR"), "musl-lost");
         for what in ["mixed", "lossy"] {
             let Started { target, truth, label } = start(&folder, &program, what);
@@ -217,8 +217,8 @@ fn leak_is_explained(verdict: &Verdict, label: &str) {
 #[test]
 fn what_musl_keeps_is_named_and_no_cure_that_it_has_not() {
     for (flag, name) in LINKED {
-        let Some(program) = program(flag, name) else { return };
         let _turn = Turn::take(scratch());
+        let Some(program) = program(flag, name) else { return };
         let folder = Folder::new(env!("CARGO_TARGET_TMPDIR"), "musl-retained");
         let Started { target, label, .. } = start(&folder, &program, "retained");
         let case = memwhy::capture(target.pid(), &Options::default()).expect("a capture");
@@ -238,5 +238,55 @@ fn what_musl_keeps_is_named_and_no_cure_that_it_has_not() {
         let screen = memwhy_report::text::malloc(&case, Style::default());
         eprintln!("{screen}");
         assert!(screen.contains("0 B off"), "{label}: {screen}");
+    }
+}
+
+#[test]
+fn a_python_on_musl_is_read_to_the_last_object() {
+    for python in require(&["musl-3.13"]) {
+        let _turn = Turn::take(scratch());
+        let folder = Folder::new(env!("CARGO_TARGET_TMPDIR"), "musl-python");
+        let label = &python.label;
+        let mut target = Workload::start(&python.path, &script("zoo.py"), &[]);
+        let path = folder.path("truth");
+        // A copy tells, so that the process itself stays as it is.
+        target.command(&format!("hold truth {path}"));
+        let case = memwhy::capture(target.pid(), &Options::default()).expect("a capture");
+        target.command("resume");
+        let truth = Objects::read(Path::new(&path)).expect("the truth");
+        explained(&case, label);
+        assert!(case.problems.is_empty(), "{label}: {:?}", case.problems);
+        let facts = case.stand_in.as_ref().expect("musl");
+        assert!(facts.walked && facts.off.0 == 0, "{label}: {facts:?}");
+        let heap = case.heap.as_ref().expect("objects");
+        assert!(heap.complete(), "{label}");
+        let (mut found, mut sized) = (0, 0);
+        for (addr, stated) in truth.addresses.iter().zip(&truth.sizes) {
+            let Some(id) = heap.find(*addr) else { continue };
+            found += 1;
+            sized += usize::from(stated.is_none_or(|stated| heap.size(id).0 == stated));
+        }
+        eprintln!("{label}: {found} of {} objects found, {sized} sizes equal", truth.len());
+        assert!(found == truth.len() && sized == found, "{label}: {found} {sized} {}", truth.len());
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", target.pid())).expect("it runs");
+        assert_eq!(case.threads.len(), tasks.count(), "{label}");
+    }
+}
+
+/// Its stacks are small, and the kernel shows them and what lies behind them as one mapping.
+#[test]
+fn stacks_of_threads_on_musl_are_told_from_what_lies_beside_them() {
+    for python in require(&["musl-3.13"]) {
+        let _turn = Turn::take(scratch());
+        let label = &python.label;
+        let target = Workload::start(&python.path, &script("waiting_threads.py"), &[]);
+        let case = memwhy::capture(target.pid(), &Options::default()).expect("a capture");
+        explained(&case, label);
+        let mut reserved: Vec<u64> = case.thread_stacks.iter().map(|one| one.reserved.0).collect();
+        reserved.sort_unstable();
+        eprintln!("{label}: stacks of {reserved:?} bytes");
+        // Of 200 threads and of the one that answers; the main thread's is the kernel's.
+        let most = reserved.iter().filter(|size| **size == reserved[100]).count();
+        assert!(reserved.len() == 202 && most >= 201, "{label}: {most}");
     }
 }

@@ -19,6 +19,7 @@ mod from_memory;
 pub mod held;
 pub mod image;
 pub mod locks;
+pub mod pthread;
 pub mod symbols;
 pub mod unwind;
 

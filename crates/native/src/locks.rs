@@ -5,23 +5,10 @@
 //! to hold in it.
 //!
 //! Source: `arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/linux/futex.h`; glibc 2.17 to
-//! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`, `nptl/descr.h`; musl 1.2.1 to 1.2.5,
-//! `src/internal/pthread_impl.h`, `src/thread/pthread_join.c`.
+//! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`.
 
 use memwhy_model::Addr;
 use memwhy_target::{Call, Memory, MemoryExt, Registers};
-
-/// Where in a thread's descriptor, which its `pthread_t` points at, its number in its own pid
-/// namespace is: 0 when it has ended. Who joins it sleeps there.
-const PTHREAD_TID: u64 = 720;
-/// Where the descriptor points at itself.
-const PTHREAD_SELF: u64 = 16;
-/// Of musl's descriptor, which points at itself with its first word, where it has the one before it
-/// and the one after it in the ring of all threads, its number, and what who joins it sleeps at.
-const MUSL_PREV: u64 = 16;
-const MUSL_NEXT: u64 = 24;
-const MUSL_TID: u64 = 48;
-const MUSL_DETACH_STATE: u64 = 56;
 
 const FCNTL: u64 = 72;
 const FLOCK: u64 = 73;
@@ -103,36 +90,6 @@ pub fn sleep(registers: &Registers) -> Option<Sleep> {
         }
         _ => None,
     }
-}
-
-/// The number, in its own pid namespace, of the thread whose descriptor is at `descriptor`; 0 if it
-/// has ended, `None` if there is no descriptor.
-#[must_use]
-pub fn thread_at(memory: &dyn Memory, descriptor: Addr) -> Option<u32> {
-    // Of a thread that is alone musl's has a pointer to itself where glibc's has one, too.
-    of_musl(memory, descriptor).or_else(|| of_glibc(memory, descriptor))
-}
-
-fn of_glibc(memory: &dyn Memory, descriptor: Addr) -> Option<u32> {
-    let itself = memory.ptr(descriptor.at(PTHREAD_SELF)).ok()??;
-    (itself == descriptor).then(|| memory.u32(descriptor.at(PTHREAD_TID)).ok())?
-}
-
-fn of_musl(memory: &dyn Memory, descriptor: Addr) -> Option<u32> {
-    let itself = memory.ptr(descriptor).ok()??;
-    let next = memory.ptr(descriptor.at(MUSL_NEXT)).ok()??;
-    let back = memory.ptr(next.at(MUSL_PREV)).ok()??;
-    let both = itself == descriptor && back == descriptor;
-    both.then(|| memory.u32(descriptor.at(MUSL_TID)).ok())?
-}
-
-/// Of a thread that joins another: whose end it waits for, as that thread's number in its own pid
-/// namespace.
-#[must_use]
-pub fn joined(memory: &dyn Memory, futex: Addr) -> Option<u32> {
-    let tid = of_glibc(memory, futex.before(PTHREAD_TID))
-        .or_else(|| of_musl(memory, futex.before(MUSL_DETACH_STATE)));
-    tid.filter(|tid| *tid > 0)
 }
 
 /// A lock of glibc's.
@@ -228,7 +185,7 @@ fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FUTEX, Sleep, joined, lock_at, pthread_lock, sleep, thread_at, touch};
+    use super::{FUTEX, Sleep, lock_at, pthread_lock, sleep, touch};
     use memwhy_model::Addr;
     use memwhy_target::{Call, Fault, Memory, Registers};
     use std::sync::atomic::AtomicBool;
@@ -279,25 +236,6 @@ mod tests {
         let heard = Heard(AtomicBool::new(false));
         touch(&heard, &Call { number: FUTEX, arguments: [0x1000, 0, 0, 0, 0, 0] });
         assert!(heard.0.load(Relaxed));
-    }
-
-    #[test]
-    fn a_thread_of_musl_is_told_from_one_of_glibc() {
-        let at = |words: &[(usize, u32)]| {
-            let mut memory = vec![0; 200];
-            for (index, word) in words {
-                memory[*index] = *word;
-            }
-            Words(memory)
-        };
-        // Alone in its ring: what is before and after it is itself.
-        let musl = at(&[(0, 0x1000), (4, 0x1000), (6, 0x1000), (12, 4711), (14, 2)]);
-        assert_eq!(thread_at(&musl, Addr(0x1000)), Some(4711));
-        assert_eq!(joined(&musl, Addr(0x1000 + 56)), Some(4711));
-        let glibc = at(&[(0, 0x1000), (4, 0x1000), (6, 1), (180, 815)]);
-        assert_eq!(thread_at(&glibc, Addr(0x1000)), Some(815));
-        assert_eq!(joined(&glibc, Addr(0x1000 + 720)), Some(815));
-        assert_eq!(joined(&glibc, Addr(0x1000 + 56)), None);
     }
 
     #[test]

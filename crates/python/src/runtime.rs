@@ -3,7 +3,7 @@
 use crate::find::Interpreter;
 use crate::layout::Layouts;
 use memwhy_model::{Addr, AddrRange, InterpreterFacts, ProblemKind, Problems};
-use memwhy_native::locks::thread_at;
+use memwhy_native::pthread::thread_at;
 use memwhy_target::{Memory, MemoryExt, Thread};
 use rustc_hash::FxHashSet;
 

@@ -20,8 +20,13 @@ const DEBIAN_FOLDERS: [&str; 5] =
 /// Where `scripts/free-threaded-pythons` does.
 const FREE_THREADED_FOLDER: &str = "free-threaded";
 
+/// Where `scripts/musl-python` does.
+const MUSL_FOLDER: &str = "musl";
+
 /// Labels of the interpreters that Debian built begin so.
 const DEBIAN: &str = "debian-";
+/// Labels of those on musl, which the tests ask for that are about it.
+const MUSL: &str = "musl-";
 
 /// Names the interpreters to use instead of those found: paths, separated by colons.
 pub const PYTHONS_VARIABLE: &str = "MEMWHY_PYTHONS";
@@ -83,7 +88,7 @@ pub fn others() -> Vec<&'static str> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
     /// `3.11.7`; `3.13.5t` without GIL, `3.13.5d` with `Py_DEBUG`; `debian-` in front of one that
-    /// Debian built.
+    /// Debian built, `musl-` of one on musl.
     pub label: String,
     /// The program itself, not a shim that would start it.
     pub path: PathBuf,
@@ -123,7 +128,15 @@ impl Interpreter {
         let is_in = |name: &&str| cached(name).canonicalize().ok() == folder;
         let fetched = folder.is_some() && DEBIAN_FOLDERS.iter().any(is_in);
         let debian = path.starts_with("/usr/bin") || fetched;
-        let label = format!("{}{build}", if debian { DEBIAN } else { "" });
+        let musl = folder.is_some() && is_in(&MUSL_FOLDER);
+        let of = if debian {
+            DEBIAN
+        } else if musl {
+            MUSL
+        } else {
+            ""
+        };
+        let label = format!("{of}{build}");
         Some(Self { label, path: path.to_owned(), version })
     }
 
@@ -197,6 +210,10 @@ pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
             from.extend(BUILT.get_or_init(|| run("free-threaded-pythons")));
         }
     }
+    if std::env::var_os(PYTHONS_VARIABLE).is_none() && labels.iter().any(|l| l.starts_with(MUSL)) {
+        static ON_MUSL: OnceLock<Vec<Interpreter>> = OnceLock::new();
+        from.extend(ON_MUSL.get_or_init(|| if strict { run("musl-python") } else { on_musl() }));
+    }
     let left_out: Vec<&str> = missing.into_iter().filter(|label| cannot_be_had(label)).collect();
     let labels: Vec<&str> =
         labels.iter().copied().filter(|label| !left_out.contains(label)).collect();
@@ -204,6 +221,13 @@ pub fn require(labels: &[&str]) -> Vec<&'static Interpreter> {
         eprintln!("SKIPPED: no interpreter {label} here: nothing to make it of is to be had");
     }
     choose(&from, &labels, strict).unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// Those that `scripts/musl-python` has built: not among [`interpreters`], of which most tests need
+/// glibc.
+fn on_musl() -> Vec<Interpreter> {
+    let built = std::fs::read_dir(cached(MUSL_FOLDER)).into_iter().flatten().flatten();
+    built.filter_map(|entry| Interpreter::at(&entry.path())).collect()
 }
 
 /// Whether the script that makes `label` run here found that nobody can have it: a mirror may lack
@@ -315,6 +339,9 @@ mod tests {
         assert!(made("3.11.7").answers_to("3.11"));
         assert!(!made("3.11.7").answers_to("3.1"));
         assert!(!made("debian-3.11.2").answers_to("3.11"));
+        assert!(
+            made("musl-3.13.5").answers_to("musl-3.13") && !made("musl-3.13.5").answers_to("3.13")
+        );
         assert!(made("3.13.5t").answers_to("3.13t") && made("3.13.5t").answers_to("3.13.5t"));
         assert!(!made("3.13.5t").answers_to("3.13") && !made("3.13.5").answers_to("3.13t"));
         assert!(made("debian-2.7.18d").answers_to("debian-2.7d"));

@@ -32,7 +32,7 @@ const LOOKED_AT: usize = 256;
 /// was stopped while it changed some.
 const FIT: usize = 90;
 /// Words that are read at once.
-const PIECE: u64 = 1 << 13;
+const PIECE: usize = 1 << 13;
 /// More extents than a process can have mappings and slabs for.
 const MOST_EXTENTS: usize = 1 << 24;
 
@@ -200,11 +200,12 @@ fn entries(view: &View, array: Addr) -> impl Iterator<Item = (u64, u64)> + '_ {
     let runs: Vec<AddrRange> =
         runs.filter(|run| run.state == PageState::Anon).map(|run| run.range).collect();
     let pieces = runs.into_iter().flat_map(|run| {
-        let starts = (run.start.0..run.end.0).step_by(PIECE as usize * 8);
-        starts.map(move |start| AddrRange::new(Addr(start), run.end.min(Addr(start).at(PIECE * 8))))
+        let starts = (run.start.0..run.end.0).step_by(PIECE * 8);
+        let end = move |start: Addr| run.end.min(start.at(PIECE as u64 * 8));
+        starts.map(move |start| AddrRange::new(Addr(start), end(Addr(start))))
     });
     pieces.flat_map(move |piece| {
-        let words = view.words(piece.start, piece.len() / 8, PIECE as usize).unwrap_or_default();
+        let words = view.words(piece.start, piece.len() / 8, PIECE).unwrap_or_default();
         let first = (piece.start.0 - array.0) / 8;
         (first..).zip(words).filter(|(_, word)| *word != 0)
     })

@@ -8,7 +8,8 @@ use memwhy_model::{
     AbsentHolder, Addr, HolderKnown, LockFacts, LockHolder, LockKind, LockState, Wait, Waited,
     Wants,
 };
-use memwhy_native::locks::{Sleep, joined, pthread_lock};
+use memwhy_native::locks::{Sleep, pthread_lock};
+use memwhy_native::pthread::joined;
 use memwhy_target::FileLock;
 
 /// Looks at each thread; adds locks that are no objects as they are met.

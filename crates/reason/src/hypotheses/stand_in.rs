@@ -94,7 +94,9 @@ fn remedies(ask: &Ask<'_>, facts: &StandIn) -> Vec<Remedy> {
     if facts.name == "musl" {
         let why = "musl gives a group of blocks back with the last of them, never a part of one, and \
                    has neither a trim nor a setting";
-        return vec![beside(why), of_musl(facts.image == ask.about.exe, &remedy)];
+        // The program may have been replaced since.
+        let exe = ask.about.exe.trim_end_matches(" (deleted)");
+        return vec![beside(why), of_musl(facts.image == exe, &remedy)];
     }
     if pages < NOTEWORTHY_BYTES {
         let why = "hardly a whole page is free, and no setting gives parts back";
