@@ -56,7 +56,7 @@ pub struct Carried {
     pub name: String,
     /// The library.
     pub image: String,
-    /// Which release has this layout, where it is known by that: `2.0.6 in pyarrow 14`.
+    /// Which release has this layout, where it is known by that: `2.0.6 in pyarrow 10 to 20`.
     #[serde(default)]
     pub release: Option<String>,
     /// Taken from the kernel in all.

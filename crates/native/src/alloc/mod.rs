@@ -3,7 +3,7 @@
 //! | file | allocator | how far |
 //! |---|---|---|
 //! | [`glibc`] | glibc 2.17 to 2.44 | every chunk, without symbols |
-//! | [`mimalloc`] | mimalloc 2.0 as a library, 2.1 and 2.5 as CPython has it | every block, without symbols |
+//! | [`mimalloc`] | mimalloc 2.0 as a library, as pyarrow and as CPython have 2 | every block, without symbols |
 //! | [`tcmalloc`] | that of gperftools 2.7 to 2.10 | every block, with one exported symbol |
 //! | [`jemalloc`] | jemalloc 5.3 | every extent, without symbols |
 //! | [`musl`] | musl 1.2.1 to 1.2.5 | every block, without symbols |

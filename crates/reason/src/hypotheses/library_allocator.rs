@@ -14,6 +14,8 @@ use memwhy_model::{Bytes, Carried, Trust};
 
 /// Of a quarter of RSS on, as with Python's data.
 const SHARE: f64 = 0.25;
+/// Of the memory of all of them, for one to be told.
+const WORTH_A_LINE: f64 = 0.01;
 /// Allocators told.
 const MOST: usize = 3;
 
@@ -55,7 +57,8 @@ impl Hypothesis for LibraryAllocator {
             first.kept_resident
         );
         let target = ask.about.target();
-        for one in ask.carried.iter().take(MOST) {
+        let counts = |one: &&Carried| one.resident.share_of(resident) >= WORTH_A_LINE;
+        for one in ask.carried.iter().filter(counts).take(MOST) {
             finding.saw(
                 Trust::Heuristic,
                 format!(
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_call_that_returns_nothing_is_not_advised() {
-        let old = Some("2.0.6 in pyarrow 14");
+        let old = Some("2.0.6 in pyarrow 10 to 20");
         let finding = judge_release("/x/pyarrow/libarrow.so.1400", old, 300, 100);
         assert!(finding.remedies[0].action.contains("MIMALLOC_DECOMMIT_DELAY"));
         assert!(finding.remedies.iter().all(|remedy| !remedy.action.contains("release_unused")));

@@ -108,7 +108,7 @@ fn of_stand_in(case: &Case, facts: &StandIn, blocks: &mut Vec<Block>) {
 fn of_libraries(case: &Case, blocks: &mut Vec<Block>) {
     for (number, one) in case.carried.iter().enumerate() {
         blocks.push(Block::labelled(
-            if number == 0 { "LIBRARIES" } else { "" },
+            if number == 0 { "CARRIED" } else { "" },
             format!(
                 "{}: {} of {} reserved is {}, {} in use, {} free",
                 library_allocator::name(one),

@@ -185,13 +185,13 @@ pub(super) const LAYOUTS: [Layout; 6] = [
         delayed: 2840,
     },
     Layout {
-        releases: "2.0.6 in pyarrow 14",
+        releases: "2.0.6 in pyarrow 10 to 20",
         segment: SEGMENT_2_0_6,
         page: PageLayout { start: Start::After(128, 1024), ..PAGE_2_1 },
         delayed: 2840,
     },
     Layout {
-        releases: "2.5.2 in CPython 3.14.10 and 3.15",
+        releases: "2.5.2 in CPython 3.14.10 and 3.15, as pyarrow 21 has it",
         segment: SEGMENT_2_5,
         page: PAGE_2_5,
         delayed: 8,
