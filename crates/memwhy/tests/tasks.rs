@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn find<'c>(case: &'c Case, address: &Value, label: &str) -> &'c TaskFacts {
     let found = case.tasks.iter().find(|task| address == task.addr.to_string().as_str());
@@ -51,6 +52,51 @@ fn greenlets_are_where_they_say_that_they_are() {
         let greenlet = find(&case, &one["address"], "gevent");
         assert_eq!(greenlet.state, TaskState::Waiting, "{greenlet:#?}");
         assert_eq!(chain(greenlet), one["chain"], "{greenlet:#?}");
+    }
+}
+
+/// Stops of a busy loop on each build; `MEMWHY_STOPS=1000` for the long form.
+const STOPS: u64 = 4;
+
+#[test]
+fn tasks_of_a_busy_loop_are_where_asyncio_has_them_wherever_it_is_stopped() {
+    let stops = std::env::var("MEMWHY_STOPS").ok().and_then(|text| text.parse().ok());
+    let stops: u64 = stops.unwrap_or(STOPS);
+    for python in interpreters().iter().filter(|python| python.version >= (3, 6, 0)) {
+        let label = &python.label;
+        let mut workload = Workload::start(&python.path, &script("busy_tasks.py"), &[]);
+        let (mut tasks, mut running, mut frames) = (0, 0, 0);
+        for stop in 0..stops {
+            std::thread::sleep(Duration::from_millis(stop * 7 % 20));
+            let truth = workload.command("stop");
+            let options = Options { causes: false, ..Options::default() };
+            let case = memwhy::capture(workload.pid(), &options).expect("it runs");
+            let told = truth["tasks"].as_array().expect("tasks");
+            for one in told {
+                let task = find(&case, &one["address"], label);
+                frames += task.frames.len();
+                if one["runs"] == true {
+                    assert_eq!(task.state, TaskState::Running, "{label}: {task:?}");
+                    running += 1;
+                    // Calls that the handler interrupted are of the thread, not of the task.
+                    let (outermost, own) = (one["chain"].as_array(), chain(task));
+                    let last = |chain: Option<&Vec<Value>>| chain?.last().map(|of| of[0].clone());
+                    assert_eq!(last(own.as_array()), last(outermost), "{label}: {task:?}");
+                } else {
+                    assert_eq!(chain(task), one["chain"], "{label}: {task:?}");
+                    assert!(!task.state.is_over(), "{label}: {task:?}");
+                    assert_ne!(task.state, TaskState::Running, "{label}: {task:?}");
+                }
+            }
+            let pending = case.tasks.iter().filter(|task| !task.state.is_over()).count();
+            assert_eq!(pending, told.len(), "{label}: {:#?}", case.tasks);
+            tasks += pending;
+            assert_eq!(workload.command("go"), serde_json::json!({}));
+        }
+        eprintln!(
+            "{label}: {stops} stops, {tasks} tasks, {running} of them running, {frames} frames"
+        );
+        assert!(tasks as u64 > 10 * stops, "{label}: {tasks}");
     }
 }
 
