@@ -1,8 +1,6 @@
 //! What does each thread do: the kernel's, C's and Python's word of it joined.
 
-use memwhy_model::{
-    Addr, AddrRange, NativeFrame, NativeStack, ThreadFacts, ThreadState, Wait, Waited,
-};
+use memwhy_model::{Addr, NativeFrame, NativeStack, ThreadFacts, ThreadState, Wait, Waited};
 use memwhy_native::locks::Sleep;
 use memwhy_native::{Images, NativeCall, NativeCalls, Symbols, Unwinder, calls, locks};
 use memwhy_python::frames::Loop;
@@ -101,7 +99,8 @@ impl Source<'_> {
                 let parked = parking.at(self.view, at, registers.stack_pointer());
                 parked.or_else(|| locks::lock_at(self.view, at, &exists))
             };
-            match sleeps_for(facts, at, &gils) {
+            let in_gil = gils.iter().any(|gil| locks::waits_in(self.view, at, *gil));
+            match sleeps_for(facts, in_gil) {
                 Waits::Gil => {
                     facts.state = ThreadState::WaitingGil;
                     facts.waits = Some(wait(at, false));
@@ -211,8 +210,8 @@ impl Source<'_> {
 }
 
 /// What the names of its functions say that a thread sleeps for.
-fn sleeps_for(facts: &ThreadFacts, futex: Addr, gils: &[AddrRange]) -> Waits {
-    if gils.iter().any(|gil| gil.contains(futex)) {
+fn sleeps_for(facts: &ThreadFacts, in_gil: bool) -> Waits {
+    if in_gil {
         return Waits::Gil;
     }
     // Whatever is beyond the innermost Python frame waits for something else.

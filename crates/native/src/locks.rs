@@ -1,13 +1,14 @@
 //! What does a thread sleep at, as its system call says, and who has that?
 //!
 //! Whoever waits for a lock of user space sleeps in `futex` on one of the lock's words. Whose word
-//! it is depends on the address alone, so the structs of glibc are tried there, each with what has
-//! to hold in it.
+//! it is depends on the address alone, so the structs of glibc and of musl are tried there, each with
+//! what has to hold in it.
 //!
 //! Source: `arch/x86/entry/syscalls/syscall_64.tbl`, `include/uapi/linux/futex.h`; glibc 2.17 to
-//! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`.
+//! 2.43, `sysdeps/nptl/bits/struct_mutex.h`, `struct_rwlock.h`; musl 1.2.1 to 1.2.5,
+//! `src/thread/{sem_timedwait,pthread_mutex_timedlock,pthread_cond_timedwait}.c`.
 
-use memwhy_model::Addr;
+use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{Call, Memory, MemoryExt, Registers};
 
 const FCNTL: u64 = 72;
@@ -34,6 +35,15 @@ const FUTEX_WAIT_REQUEUE_PI: u64 = 11;
 const FUTEX_LOCK_PI2: u64 = 13;
 /// `FUTEX_TID_MASK`: of a lock that inherits priority, the word is its holder.
 const FUTEX_TID: u32 = 0x3fff_ffff;
+
+/// musl sets it where somebody waits.
+const WAITED_FOR: u32 = 1 << 31;
+/// `EBUSY`, which musl's ordinary mutex has while somebody has it.
+const BUSY: u32 = 16;
+/// How far into its node (`struct waiter`) a thread of musl sleeps that waits for a condition.
+const BARRIER: u64 = 20;
+/// Threads that wait for one condition.
+const MOST_WAITERS: usize = 1 << 16;
 
 /// What a thread sleeps at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +102,13 @@ pub fn sleep(registers: &Registers) -> Option<Sleep> {
     }
 }
 
-/// A lock of glibc's.
+/// A lock of the C library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PthreadLock {
     /// Where the struct is.
     pub at: Addr,
     /// Who has it, as a number in the process's own pid namespace; of a lock that several read,
-    /// nobody in particular.
+    /// nobody in particular, and of an ordinary one of musl nobody is recorded.
     pub owner: Option<u32>,
     /// Whether it is a lock for readers and writers.
     pub shared: bool,
@@ -112,14 +122,14 @@ pub fn pthread_lock(
     futex: Addr,
     exists: &dyn Fn(u32) -> bool,
 ) -> Option<PthreadLock> {
-    mutex(memory, futex).or_else(|| {
+    mutex(memory, futex).or_else(|| musl_mutex(memory, futex, exists)).or_else(|| {
         // A reader sleeps on `__wrphase_futex`, a writer there or on `__writers_futex`.
         [8, 12].into_iter().find_map(|at| read_write(memory, futex.before(at), exists))
     })
 }
 
-/// Where the lock is that who sleeps at `word` wants, if what is there is a semaphore or a lock of
-/// glibc's: what the interpreter and C code make locks of. No name is needed for that.
+/// Where the lock is that who sleeps at `word` wants, if what is there is a semaphore or a lock of the
+/// C library: what the interpreter and C code make locks of. No name is needed for that.
 #[must_use]
 pub fn lock_at(memory: &dyn Memory, word: Addr, exists: &dyn Fn(u32) -> bool) -> Option<Addr> {
     if semaphore(memory, word) {
@@ -136,14 +146,66 @@ pub fn touch(memory: &dyn Memory, call: &Call) {
         // page, and nothing may be mapped before it.
         let _ = memory.read(Addr(at), &mut [0; AFTER]);
         let _ = memory.read(Addr(at).before(BEFORE as u64), &mut [0; BEFORE]);
+        let _ = first_waiter(memory, Addr(at));
     }
 }
 
+/// Whether who sleeps at `word` waits for something that is in `range`: on musl a thread that waits for
+/// a condition sleeps on its own stack.
+#[must_use]
+pub fn waits_in(memory: &dyn Memory, word: Addr, range: AddrRange) -> bool {
+    range.contains(word)
+        || first_waiter(memory, word).is_some_and(|first| {
+            let words = memory.words(range.start, range.len() / 8, 4096);
+            words.is_ok_and(|words| words.contains(&first.0))
+        })
+}
+
+/// Of a thread of musl that waits for a condition, the first node of the row that its own is in: the
+/// condition has its address.
+fn first_waiter(memory: &dyn Memory, word: Addr) -> Option<Addr> {
+    let mut node = Addr(word.0.checked_sub(BARRIER)?);
+    for _ in 0..MOST_WAITERS {
+        if !node.is_aligned(8) {
+            return None;
+        }
+        let Some(before) = memory.ptr(node).ok()? else { return Some(node) };
+        if memory.ptr(before.at(8)).ok()? != Some(node) {
+            return None;
+        }
+        node = before;
+    }
+    None
+}
+
 /// `struct new_sem` of glibc 2.21 and later, that nobody can take and somebody waits for: its value,
-/// how many wait, and whether processes share it (`FUTEX_SHARED` is 128).
+/// how many wait, and whether processes share it (`FUTEX_SHARED` is 128). musl's is the same, but that
+/// its value is -1 then, from 1.2.4 on the bit for somebody who waits.
 fn semaphore(memory: &dyn Memory, at: Addr) -> bool {
     let Some([value, waiting, shared]) = words(memory, at) else { return false };
-    at.is_aligned(8) && value == 0 && (1..1 << 20).contains(&waiting) && matches!(shared, 0 | 128)
+    let taken = match shared {
+        0 => matches!(value, 0 | WAITED_FOR),
+        128 => matches!(value, 0 | WAITED_FOR | u32::MAX),
+        _ => false,
+    };
+    at.is_aligned(8) && taken && (1..1 << 20).contains(&waiting)
+}
+
+/// musl's `pthread_mutex_t`: its kind, the word that threads sleep at, how many wait.
+fn musl_mutex(
+    memory: &dyn Memory,
+    word: Addr,
+    exists: &dyn Fn(u32) -> bool,
+) -> Option<PthreadLock> {
+    let at = Addr(word.0.checked_sub(4)?);
+    let [kind, lock, waiting] = words(memory, at)?;
+    let owner = lock & FUTEX_TID;
+    // PTHREAD_MUTEX_RECURSIVE and PTHREAD_MUTEX_ERRORCHECK; robust, inherits priority, shared.
+    let plausible = kind & !0x8f == 0 && kind & 3 < 3 && lock & WAITED_FOR != 0;
+    let ordinary = matches!(kind, 0 | 0x80);
+    let held = if ordinary { owner == BUSY } else { exists(owner) };
+    let held = held && plausible && at.is_aligned(8) && (1..1 << 20).contains(&waiting);
+    held.then_some(PthreadLock { at, owner: (!ordinary).then_some(owner), shared: false })
 }
 
 /// `struct __pthread_mutex_s`: lock, count, owner, users, kind.
@@ -185,8 +247,8 @@ fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FUTEX, Sleep, lock_at, pthread_lock, sleep, touch};
-    use memwhy_model::Addr;
+    use super::{FUTEX, Sleep, lock_at, pthread_lock, sleep, touch, waits_in};
+    use memwhy_model::{Addr, AddrRange};
     use memwhy_target::{Call, Fault, Memory, Registers};
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::Relaxed;
@@ -256,6 +318,37 @@ mod tests {
         // One that can be taken, that nobody waits for; a word that is none.
         assert!(!is_lock(&[1, 1, 0, 0, 0, 0, 0]) && !is_lock(&[0, 0, 0, 0, 0, 0, 0]));
         assert!(!is_lock(&[u32::MAX, 1, 0, 0, 0, 0, 0]));
+        // musl's, of both ages.
+        assert!(is_lock(&[u32::MAX, 1, 128, 0, 0]) && is_lock(&[1 << 31, 1, 0, 0, 0]));
+        assert!(!is_lock(&[u32::MAX, 0, 128, 0, 0]));
+    }
+
+    #[test]
+    fn a_mutex_of_musl_records_its_owner_unless_it_is_an_ordinary_one() {
+        let exists = |tid| tid == 0x1267;
+        let found = |kind, lock| {
+            let words = Words(vec![kind, lock, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+            pthread_lock(&words, Addr(0x1004), &exists).map(|lock| (lock.at, lock.owner))
+        };
+        assert_eq!(found(0, 0x8000_0010), Some((Addr(0x1000), None)));
+        assert_eq!(found(1, 0x8000_1267), Some((Addr(0x1000), Some(0x1267))));
+        assert_eq!(found(1, 0x8000_032f), None);
+        assert_eq!(found(0, 16), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_condition_of_musl_is_known_by_the_row_that_it_is_in() {
+        // A condition with the address of the first of two nodes; the second is asleep.
+        let mut words = vec![0; 60];
+        words[2] = 0x1040;
+        words[18] = 0x1080;
+        words[32] = 0x1040;
+        let memory = Words(words);
+        let condition = AddrRange::sized(Addr(0x1000), 48);
+        assert!(waits_in(&memory, Addr(0x1080 + 20), condition));
+        assert!(waits_in(&memory, Addr(0x1010), condition));
+        assert!(!waits_in(&memory, Addr(0x10c0 + 20), condition));
+        assert!(!waits_in(&memory, Addr(0x1080 + 20), AddrRange::sized(Addr(0x10a0), 32)));
     }
 
     #[test]

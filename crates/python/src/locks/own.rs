@@ -13,6 +13,7 @@ use crate::find::Interpreter;
 use crate::runtime::{InterpreterState, gil};
 use memwhy_model::{Addr, AddrRange};
 use memwhy_native::Image;
+use memwhy_native::locks::waits_in;
 use memwhy_target::{Memory, MemoryExt};
 
 /// `sizeof(pthread_cond_t)`, `sizeof(pthread_mutex_t)`.
@@ -118,7 +119,7 @@ impl OwnLocks {
     /// The GIL that who sleeps at `word` wants: where it begins, and who has it.
     pub(crate) fn gil_at(&self, memory: &dyn Memory, word: Addr) -> Option<(Addr, Option<u32>)> {
         for (words, holder) in &self.gils {
-            if words.iter().any(|range| range.contains(word)) {
+            if words.iter().any(|range| waits_in(memory, word, *range)) {
                 return Some((words.first()?.start, *holder));
             }
         }

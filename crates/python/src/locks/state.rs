@@ -27,11 +27,12 @@ pub(crate) struct Stated {
 }
 
 /// The word that the kernel lets threads sleep at is the low half of a `sem_t` of glibc (and all of
-/// one of musl); it counts how often the semaphore can be taken.
+/// one of musl); it counts how often the semaphore can be taken. musl says there that somebody waits:
+/// it is -1 then, from 1.2.4 on its upper bit is set (`src/thread/sem_timedwait.c`).
 fn semaphore(sight: &Sight<'_>, at: Ptr) -> Stated {
     let Some(at) = at else { return Stated::default() };
     let state = match sight.memory.u32(at) {
-        Ok(0) => LockState::Held,
+        Ok(0 | 0x8000_0000 | u32::MAX) => LockState::Held,
         Ok(_) => LockState::Free,
         Err(_) => LockState::Unknown,
     };
