@@ -68,6 +68,16 @@ async def getter(queue):
     await queue.get()
 
 
+async def putter(queue):
+    await queue.put(1)
+    await queue.put(2)
+
+
+async def locker(lock):
+    async with lock:
+        await asyncio.sleep(1000)
+
+
 async def waiter(tasks):
     await asyncio.wait(tasks, timeout=3600)
 
@@ -86,11 +96,15 @@ def main(loop):
         made.append(loop.create_task(sleeper()))
         made.append(loop.create_task(gatherer(made[:2])))
         made.append(loop.create_task(waits_for(made[2])))
-        made.append(loop.create_task(getter(asyncio.Queue())))
+        queue, full, lock = asyncio.Queue(), asyncio.Queue(1), asyncio.Lock()
+        made.append(loop.create_task(getter(queue)))
         made.append(loop.create_task(waiter(made[:2])))
         members = []
         if hasattr(asyncio, "TaskGroup"):
             made.append(loop.create_task(group_owner(future, members)))
+        sharers = [loop.create_task(putter(full))]
+        sharers += [loop.create_task(locker(lock)) for _ in range(2)]
+        made += sharers
         done = loop.create_task(quick())
         for _ in range(5):
             await asyncio.sleep(0.01)
@@ -105,6 +119,11 @@ def main(loop):
             "waiter": hex(id(made[7])),
             "group_owner": hex(id(made[8])) if members else None,
             "members": [hex(id(task)) for task in members],
+            "shared": [
+                [hex(id(made[6])), hex(id(queue)), "Item"],
+                [hex(id(sharers[0])), hex(id(full)), "Room"],
+                [hex(id(sharers[2])), hex(id(lock)), "Turn"],
+            ],
         }
         # From 3.14 on those in C are on lists of their own, and `all_tasks` knows only them.
         every = getattr(asyncio, "all_tasks", None) or type(made[0]).all_tasks

@@ -186,6 +186,14 @@ fn check(python: &Path, label: &str, which: &str) {
         let by = find(&case, member, label).awaited_by.expect("an awaiter");
         assert_eq!(truth["group_owner"], case.tasks[by as usize].addr.to_string(), "{label}");
     }
+    for one in truth["shared"].as_array().expect("what tasks share") {
+        let awaited = &find(&case, &one[0], label).awaits;
+        let Some(Awaits::Shared { addr, wants, .. }) = awaited else {
+            panic!("{label}, {one}: {awaited:?}")
+        };
+        assert_eq!(one[1], addr.to_string(), "{label}");
+        assert_eq!(one[2], format!("{wants:?}"), "{label}");
+    }
     // Asyncio's lists are of tasks in C; they are read, not just believed to be what the heap has.
     let lists = truth["lists"] == true;
     for task in case.tasks.iter().filter(|task| !task.state.is_over()) {

@@ -63,7 +63,7 @@ pub use places::{SourcePlace, SourcePlaces};
 pub use problem::{ProblemKind, Problems};
 pub use residency::{PageRun, PageState, Residency};
 pub use stand_in::{Carried, ClassFacts, StandIn};
-pub use tasks::{Awaits, TaskFacts, TaskKind, TaskState};
+pub use tasks::{Awaits, AwaitsOf, TaskFacts, TaskKind, TaskState};
 pub use threads::{
     Frame, Local, LocalKind, NativeFrame, NativeStack, Place, SourceFile, Span, SystemCall,
     ThreadFacts, ThreadState,

@@ -106,6 +106,39 @@ pub enum Awaits {
     },
     /// A moment: so many seconds from now, where that can be told, less than zero when it is past.
     Time(Option<f64>),
+    /// Something of asyncio's that tasks share.
+    Shared {
+        /// Its type: `asyncio.queues.Queue`.
+        kind: String,
+        /// The object.
+        addr: Addr,
+        /// What of it.
+        wants: AwaitsOf,
+    },
     /// A future of this type, that somebody has to set.
     Future(String),
+}
+
+/// What of a queue, a lock and so on a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AwaitsOf {
+    /// Something to take out of a queue.
+    Item,
+    /// Room to put something into a queue.
+    Room,
+    /// Its turn: with a lock, an event, a condition, a semaphore.
+    Turn,
+}
+
+impl AwaitsOf {
+    /// The word used in JSON and in snapshots.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Room => "room",
+            Self::Turn => "turn",
+        }
+    }
 }

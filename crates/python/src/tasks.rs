@@ -75,7 +75,7 @@ pub(crate) fn observe(
             Some(Awaits::Several { tasks, .. }) => {
                 awaited_by.extend(tasks.iter().map(|other| (*other, place)));
             }
-            Some(Awaits::Time(_) | Awaits::Future(_)) | None => {}
+            Some(Awaits::Time(_) | Awaits::Shared { .. } | Awaits::Future(_)) | None => {}
         }
     }
     for (task, by) in awaited_by {
@@ -104,6 +104,8 @@ struct Reader<'w, 'm> {
     timers: FxHashMap<Addr, f64>,
     /// The tasks of a group, which will set a future.
     groups: FxHashMap<Addr, Vec<Addr>>,
+    /// What will set a future when its turn comes.
+    shared: FxHashMap<Addr, Awaits>,
     listed: Option<&'w Listed<'m>>,
 }
 
@@ -129,7 +131,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         let calls = runners.iter().flat_map(|runner| &runner.calls);
         let running = calls.map(|call| call.at).collect();
         let (timers, groups) = (futures::timers(world), futures::groups(world));
-        Self { world, runners, now_s, found, places, running, timers, groups, listed }
+        let shared = futures::shared(world);
+        Self { world, runners, now_s, found, places, running, timers, groups, shared, listed }
     }
 
     fn read(&self, addr: Addr, class: Class) -> TaskFacts {
@@ -307,6 +310,9 @@ impl<'w, 'm> Reader<'w, 'm> {
         }
         if let Some(tasks) = self.groups.get(&waiter) {
             return self.several(tasks);
+        }
+        if let Some(shared) = self.shared.get(&waiter) {
+            return shared.clone();
         }
         let name = self.world.type_name(waiter).unwrap_or("a future");
         if name.ends_with("_GatheringFuture")

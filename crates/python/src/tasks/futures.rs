@@ -1,14 +1,29 @@
-//! What will set a future: a timer of its loop, the last task of a group?
+//! What will set a future: a timer of its loop, the last task of a group, a queue, a lock?
 //!
 //! A future does not know. `asyncio.sleep` hands its own to `call_later`; a `TaskGroup` keeps the one
-//! that its owner awaits, and its tasks.
+//! that its owner awaits, and its tasks; queues and locks have those of who waits in a row.
 //!
-//! Source: `Lib/asyncio/events.py` (`TimerHandle`), `Lib/asyncio/taskgroups.py`, 3.11 and later.
+//! Source: `Lib/asyncio/events.py` (`TimerHandle`), `queues.py`, `locks.py`, `taskgroups.py` (3.11 and
+//! later).
 
 use crate::locks::world::World;
-use memwhy_model::{Addr, ObjectId};
+use memwhy_model::{Addr, Awaits, AwaitsOf, ObjectId};
 use memwhy_target::MemoryExt;
 use rustc_hash::FxHashMap;
+
+/// Where things that tasks share have the futures of those who wait.
+const SHARED: [(&str, &[(&str, AwaitsOf)]); 8] = [
+    ("asyncio.queues.Queue", QUEUE),
+    ("asyncio.queues.PriorityQueue", QUEUE),
+    ("asyncio.queues.LifoQueue", QUEUE),
+    ("asyncio.locks.Lock", TURN),
+    ("asyncio.locks.Event", TURN),
+    ("asyncio.locks.Condition", TURN),
+    ("asyncio.locks.Semaphore", TURN),
+    ("asyncio.locks.BoundedSemaphore", TURN),
+];
+const QUEUE: &[(&str, AwaitsOf)] = &[("_getters", AwaitsOf::Item), ("_putters", AwaitsOf::Room)];
+const TURN: &[(&str, AwaitsOf)] = &[("_waiters", AwaitsOf::Turn)];
 
 /// Objects whose type is called so.
 fn all<'w>(world: &'w World<'_>, name: &'w str) -> impl Iterator<Item = ObjectId> + 'w {
@@ -53,4 +68,21 @@ pub(super) fn groups(world: &World<'_>) -> FxHashMap<Addr, Vec<Addr>> {
         }
     }
     groups
+}
+
+/// What will set a future when its turn comes.
+pub(super) fn shared(world: &World<'_>) -> FxHashMap<Addr, Awaits> {
+    let mut shared = FxHashMap::default();
+    for (kind, rows) in SHARED {
+        for id in all(world, kind) {
+            let addr = world.heap.graph.addr(id);
+            let attributes = world.attributes(addr);
+            for (name, wants) in rows {
+                let Some(row) = attributes.get(&[name]) else { continue };
+                let awaits = Awaits::Shared { kind: kind.to_owned(), addr, wants: *wants };
+                shared.extend(world.elements(row).map(|future| (future, awaits.clone())));
+            }
+        }
+    }
+    shared
 }

@@ -53,6 +53,11 @@ enum AwaitsOut<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         in_s: Option<f64>,
     },
+    Shared {
+        r#type: &'a str,
+        address: String,
+        wants: &'static str,
+    },
     Future {
         r#type: &'a str,
     },
@@ -81,6 +86,9 @@ fn task<'a>(task: &'a TaskFacts, stayed: Option<&Stayed>) -> TaskOut<'a> {
             Awaits::Task(task) => AwaitsOut::Task { task: *task },
             Awaits::Several { tasks, of } => AwaitsOut::Several { pending: tasks, of: *of },
             Awaits::Time(in_s) => AwaitsOut::Time { in_s: *in_s },
+            Awaits::Shared { kind, addr, wants } => {
+                AwaitsOut::Shared { r#type: kind, address: addr.to_string(), wants: wants.id() }
+            }
             Awaits::Future(kind) => AwaitsOut::Future { r#type: kind },
         }),
         awaited_by: task.awaited_by,

@@ -3,7 +3,7 @@
 use super::header;
 use crate::Style;
 use crate::blocks::{Block, render};
-use memwhy_model::{Awaits, Case, Frame, TaskFacts, TaskKind, TaskState};
+use memwhy_model::{Awaits, AwaitsOf, Case, Frame, TaskFacts, TaskKind, TaskState};
 use memwhy_reason::analyses::Stayed;
 use memwhy_reason::lock_words::thread_name;
 use memwhy_reason::wording::{count, digits};
@@ -130,6 +130,14 @@ fn awaits(case: &Case, task: &TaskFacts) -> String {
         Some(Awaits::Time(Some(seconds))) if *seconds >= 0.0 => format!(" for {seconds:.1} s more"),
         Some(Awaits::Time(Some(seconds))) => {
             format!(" for a moment that is {:.1} s past: its loop does not get to it", -seconds)
+        }
+        Some(Awaits::Shared { kind, addr, wants }) => {
+            let of = match wants {
+                AwaitsOf::Item => "an item of",
+                AwaitsOf::Room => "room in",
+                AwaitsOf::Turn => "its turn with",
+            };
+            format!(" for {of} the {} at {addr}", kind.rsplit('.').next().unwrap_or(kind))
         }
         Some(Awaits::Future(kind)) => format!(" for a {}", kind.rsplit('.').next().unwrap_or(kind)),
     }
