@@ -50,7 +50,7 @@ pub fn tasks(case: &Case, shown: TasksShown, stayed: Option<&Stayed>, style: Sty
                         digits(alike.len() as u64),
                         first.state.id(),
                         names.join(", "),
-                        awaits(case, first),
+                        awaits_of_all(case, &alike),
                         before(first, stayed)
                     )
                 };
@@ -114,6 +114,13 @@ fn title(case: &Case, task: &TaskFacts, stayed: Option<&Stayed>) -> String {
         task.tid.map_or_else(String::new, |tid| format!(", loop of {}", thread_name(case, tid)));
     let there = before(task, stayed);
     format!("{}: {}{}{there}{by}{thread}", name(task), task.state.id(), awaits(case, task))
+}
+
+/// What each of them waits for; nothing where they differ in that.
+fn awaits_of_all(case: &Case, alike: &[&TaskFacts]) -> String {
+    let mut said = alike.iter().map(|task| awaits(case, task));
+    let first = said.next().unwrap_or_default();
+    if said.all(|other| other == first) { first } else { String::new() }
 }
 
 fn awaits(case: &Case, task: &TaskFacts) -> String {
