@@ -19,6 +19,7 @@ use crate::layout::tables::interpreter_frame::StackEnd;
 use crate::locks::Known;
 use crate::locks::classes::{Class, classes};
 use crate::locks::world::{Runner, World};
+use futures::Futures;
 use listed::{Awaiter, Listed};
 use memwhy_model::{
     Addr, Awaits, Frame, ProblemKind, Problems, TaskFacts, TaskKind, TaskState, TypeId,
@@ -100,12 +101,7 @@ struct Reader<'w, 'm> {
     places: FxHashMap<Addr, u32>,
     /// Frames that threads are in.
     running: FxHashSet<Addr>,
-    /// When a future will be set.
-    timers: FxHashMap<Addr, f64>,
-    /// The tasks of a group, which will set a future.
-    groups: FxHashMap<Addr, Vec<Addr>>,
-    /// What will set a future when its turn comes.
-    shared: FxHashMap<Addr, Awaits>,
+    futures: Futures,
     listed: Option<&'w Listed<'m>>,
 }
 
@@ -130,9 +126,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         let places = found.iter().zip(0..).map(|((addr, _), place)| (*addr, place)).collect();
         let calls = runners.iter().flat_map(|runner| &runner.calls);
         let running = calls.map(|call| call.at).collect();
-        let (timers, groups) = (futures::timers(world), futures::groups(world));
-        let shared = futures::shared(world);
-        Self { world, runners, now_s, found, places, running, timers, groups, shared, listed }
+        let futures = Futures::of(world);
+        Self { world, runners, now_s, found, places, running, futures, listed }
     }
 
     fn read(&self, addr: Addr, class: Class) -> TaskFacts {
@@ -305,13 +300,13 @@ impl<'w, 'm> Reader<'w, 'm> {
         if let Some(set) = innermost.and_then(waited_for) {
             return self.several(&self.world.elements(set).collect::<Vec<_>>());
         }
-        if let Some(when) = self.timers.get(&waiter) {
+        if let Some(when) = self.futures.timers.get(&waiter) {
             return Awaits::Time(self.now_s.map(|now| when - now));
         }
-        if let Some(tasks) = self.groups.get(&waiter) {
+        if let Some(tasks) = self.futures.groups.get(&waiter) {
             return self.several(tasks);
         }
-        if let Some(shared) = self.shared.get(&waiter) {
+        if let Some(shared) = self.futures.shared.get(&waiter) {
             return shared.clone();
         }
         let name = self.world.type_name(waiter).unwrap_or("a future");

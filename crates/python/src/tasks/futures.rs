@@ -11,78 +11,94 @@ use memwhy_model::{Addr, Awaits, AwaitsOf, ObjectId};
 use memwhy_target::MemoryExt;
 use rustc_hash::FxHashMap;
 
-/// Where things that tasks share have the futures of those who wait.
-const SHARED: [(&str, &[(&str, AwaitsOf)]); 8] = [
-    ("asyncio.queues.Queue", QUEUE),
-    ("asyncio.queues.PriorityQueue", QUEUE),
-    ("asyncio.queues.LifoQueue", QUEUE),
-    ("asyncio.locks.Lock", TURN),
-    ("asyncio.locks.Event", TURN),
-    ("asyncio.locks.Condition", TURN),
-    ("asyncio.locks.Semaphore", TURN),
-    ("asyncio.locks.BoundedSemaphore", TURN),
-];
-const QUEUE: &[(&str, AwaitsOf)] = &[("_getters", AwaitsOf::Item), ("_putters", AwaitsOf::Room)];
-const TURN: &[(&str, AwaitsOf)] = &[("_waiters", AwaitsOf::Turn)];
+/// Attributes with the futures of those who wait, and for what.
+type Rows = &'static [(&'static str, AwaitsOf)];
 
-/// Objects whose type is called so.
-fn all<'w>(world: &'w World<'_>, name: &'w str) -> impl Iterator<Item = ObjectId> + 'w {
-    let (graph, types) = (&world.heap.graph, &world.heap.types);
-    let named = move |id: &ObjectId| {
-        types.get(graph.type_of(*id).0 as usize).is_some_and(|info| info.name == name)
-    };
-    graph.ids().filter(named)
+const QUEUE: Rows = &[("_getters", AwaitsOf::Item), ("_putters", AwaitsOf::Room)];
+const TURN: Rows = &[("_waiters", AwaitsOf::Turn)];
+
+/// What objects of a type have to do with futures.
+#[derive(Clone, Copy)]
+enum Role {
+    Timer,
+    Group,
+    Shared(Rows),
 }
 
-/// Which futures a timer will set, and when by the clock of the loop.
-pub(super) fn timers(world: &World<'_>) -> FxHashMap<Addr, f64> {
-    let graph = &world.heap.graph;
-    let is = |id: ObjectId, name: &str| world.type_name(graph.addr(id)) == Some(name);
-    let mut timers = FxHashMap::default();
-    for id in all(world, "asyncio.events.TimerHandle") {
+/// The role of a type that is called so.
+fn role(name: &str) -> Option<Role> {
+    let (module, name) = name.strip_prefix("asyncio.")?.split_once('.')?;
+    Some(match (module, name) {
+        ("events", "TimerHandle") => Role::Timer,
+        ("taskgroups", "TaskGroup") => Role::Group,
+        ("queues", "Queue" | "PriorityQueue" | "LifoQueue") => Role::Shared(QUEUE),
+        ("locks", "Lock" | "Event" | "Condition" | "Semaphore" | "BoundedSemaphore") => {
+            Role::Shared(TURN)
+        }
+        _ => return None,
+    })
+}
+
+/// What is known of futures, by their addresses.
+#[derive(Default)]
+pub(super) struct Futures {
+    /// When a timer will set one, by the clock of the loop.
+    pub(super) timers: FxHashMap<Addr, f64>,
+    /// The tasks, not done yet, the last of which will set one.
+    pub(super) groups: FxHashMap<Addr, Vec<Addr>>,
+    /// What will set one when its turn comes.
+    pub(super) shared: FxHashMap<Addr, Awaits>,
+}
+
+impl Futures {
+    /// Goes over all objects once.
+    pub(super) fn of(world: &World<'_>) -> Self {
+        let graph = &world.heap.graph;
+        let roles: Vec<_> = world.heap.types.iter().map(|info| role(&info.name)).collect();
+        let mut futures = Self::default();
+        for id in graph.ids() {
+            match roles.get(graph.type_of(id).0 as usize).copied().flatten() {
+                Some(Role::Timer) => futures.timer(world, id),
+                Some(Role::Group) => futures.group(world, graph.addr(id)),
+                Some(Role::Shared(rows)) => futures.share(world, graph.addr(id), rows),
+                None => {}
+            }
+        }
+        futures
+    }
+
+    fn timer(&mut self, world: &World<'_>, id: ObjectId) {
+        let graph = &world.heap.graph;
+        let is = |id: ObjectId, name: &str| world.type_name(graph.addr(id)) == Some(name);
         let references = graph.references(id);
         let when = references.iter().find(|to| is(**to, "builtins.float"));
         let when = when.and_then(|to| {
             let at = graph.addr(*to).at(world.layouts.object.size);
             world.memory.u64(at).ok().map(f64::from_bits)
         });
-        let Some(when) = when.filter(|when| when.is_finite()) else { continue };
+        let Some(when) = when.filter(|when| when.is_finite()) else { return };
         for tuple in references.iter().filter(|to| is(**to, "builtins.tuple")) {
-            for argument in graph.references(*tuple) {
-                timers.insert(graph.addr(*argument), when);
-            }
+            let arguments = graph.references(*tuple).iter();
+            self.timers.extend(arguments.map(|argument| (graph.addr(*argument), when)));
         }
     }
-    timers
-}
 
-/// The tasks, not done yet, the last of which will set a future.
-pub(super) fn groups(world: &World<'_>) -> FxHashMap<Addr, Vec<Addr>> {
-    let mut groups = FxHashMap::default();
-    for id in all(world, "asyncio.taskgroups.TaskGroup") {
-        let attributes = world.attributes(world.heap.graph.addr(id));
+    fn group(&mut self, world: &World<'_>, addr: Addr) {
+        let attributes = world.attributes(addr);
         if let (Some(future), Some(tasks)) =
             (attributes.get(&["_on_completed_fut"]), attributes.get(&["_tasks"]))
         {
-            groups.insert(future, world.elements(tasks).collect());
+            self.groups.insert(future, world.elements(tasks).collect());
         }
     }
-    groups
-}
 
-/// What will set a future when its turn comes.
-pub(super) fn shared(world: &World<'_>) -> FxHashMap<Addr, Awaits> {
-    let mut shared = FxHashMap::default();
-    for (kind, rows) in SHARED {
-        for id in all(world, kind) {
-            let addr = world.heap.graph.addr(id);
-            let attributes = world.attributes(addr);
-            for (name, wants) in rows {
-                let Some(row) = attributes.get(&[name]) else { continue };
-                let awaits = Awaits::Shared { kind: kind.to_owned(), addr, wants: *wants };
-                shared.extend(world.elements(row).map(|future| (future, awaits.clone())));
-            }
+    fn share(&mut self, world: &World<'_>, addr: Addr, rows: Rows) {
+        let attributes = world.attributes(addr);
+        let kind = world.type_name(addr).unwrap_or_default();
+        for (name, wants) in rows {
+            let Some(row) = attributes.get(&[name]) else { continue };
+            let awaits = Awaits::Shared { kind: kind.to_owned(), addr, wants: *wants };
+            self.shared.extend(world.elements(row).map(|future| (future, awaits.clone())));
         }
     }
-    shared
 }
