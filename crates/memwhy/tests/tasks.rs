@@ -1,6 +1,6 @@
 //! Are asyncio's tasks found, with the coroutines that they are in, as asyncio itself has them?
 
-use memwhy::model::{Awaits, Case, TaskFacts, TaskState};
+use memwhy::model::{Awaits, Case, Frame, TaskFacts, TaskState};
 use memwhy::{Options, Values};
 use memwhy_reason::analyses::Stayed;
 use memwhy_report::Style;
@@ -89,7 +89,13 @@ fn tasks_of_a_busy_loop_are_where_asyncio_has_them_wherever_it_is_stopped() {
                 }
             }
             let pending = case.tasks.iter().filter(|task| !task.state.is_over()).count();
-            assert_eq!(pending, told.len(), "{label}: {:#?}", case.tasks);
+            // Up to 3.13 a new one is put into a set by Python code, in which it may be stopped.
+            let is_put = |frame: &Frame| {
+                frame.function.ends_with("add") && frame.file.ends_with("/_weakrefset.py")
+            };
+            let mut calls = case.threads.iter().flat_map(|thread| &thread.frames);
+            let new = usize::from(pending > told.len() && calls.any(is_put));
+            assert_eq!(pending - new, told.len(), "{label}: {:#?}", case.tasks);
             tasks += pending;
             assert_eq!(workload.command("go"), serde_json::json!({}));
         }
