@@ -154,10 +154,9 @@ pub fn observe(taken: Capture, mut about: About, options: &Options) -> Case {
     let stranger = other::detect(view, &images);
     progress::begin(Step::Malloc, 0);
     let mut malloc = glibc::libc(&images).and_then(|libc| Glibc::walk(view, libc, &mut problems));
-    timings.push(clock.lap("malloc"));
-
     let stand_in =
         stranger.map(|(name, image)| Walked::of(view, &images, name, &image, &mut problems));
+    timings.push(clock.lap("malloc"));
     let serving = serving(stand_in.as_ref(), malloc.as_ref());
     let python = match Python::observe(view, &images, serving, &native, &mut problems) {
         Ok(python) => Some(python),

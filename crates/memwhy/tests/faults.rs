@@ -66,7 +66,7 @@ fn survive(path: &Path, mishap: Mishap, one_in: u64, seed: u64) -> u64 {
 #[test]
 fn reads_that_fail_or_lie_end_no_walk_and_owners_still_add_up() {
     let _turn = Turn::take(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    for label in ["2.7", "3.8", "3.12", "3.13"] {
+    for label in ["2.7", "3.8", "3.12", "3.13", "musl-3.13"] {
         let Some(core) = captured(label) else { continue };
         let whole = survive(&core.0, Mishap::Fail, 0, 0);
         assert!(whole > 10_000, "{label}: {whole} objects");

@@ -207,6 +207,11 @@ impl Group {
         AddrRange::sized(self.at, UNIT + self.stride() * u64::from(self.slots))
     }
 
+    /// What it takes, with what is too small for a slot.
+    fn reserved(&self) -> u64 {
+        self.mapped.max(self.range().len())
+    }
+
     fn slot(&self, index: u8) -> AddrRange {
         AddrRange::sized(self.at.at(UNIT + self.stride() * u64::from(index)), self.stride())
     }
@@ -316,8 +321,12 @@ pub fn walk(view: &View, image: &Image, problems: &mut Problems) -> Option<Walke
                 continue;
             }
             let at = area.at((AREA_HEADER as u64 + index * META as u64) * 8);
-            // Each leads to the other.
-            match Group::of(meta).filter(|found| view.u64(found.at) == Ok(at.0)) {
+            // Each leads to the other, and there is memory from the first to the last byte.
+            let is_there = |found: &Group| {
+                let end = found.at.at(found.reserved() - 1);
+                view.u64(found.at) == Ok(at.0) && view.maps().find(end).is_some()
+            };
+            match Group::of(meta).filter(is_there) {
                 Some(found) => groups.push(found),
                 None => broken.push(at),
             }
@@ -361,8 +370,7 @@ impl Heap {
     }
 
     fn group(&mut self, memory: &dyn Memory, group: &Group, problems: &mut Problems) {
-        let all = group.range();
-        let reserved = if group.mapped > 0 { group.mapped } else { all.len() };
+        let (all, reserved) = (group.range(), group.reserved());
         if !group.nested() {
             self.facts.reserved += Bytes(reserved);
         }
