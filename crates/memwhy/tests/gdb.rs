@@ -133,7 +133,7 @@ fn is_meant(frame: &Frame, (name, line): &(String, u32)) -> bool {
         *line as usize > text.lines().count()
     };
     base(&frame.function) == name
-        && (own == *line || (*line > own && (line - own) % 256 == 0 && past_its_end()))
+        && (own == *line || (*line > own && (line - own).is_multiple_of(256) && past_its_end()))
 }
 
 /// What was compared.
