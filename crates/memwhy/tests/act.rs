@@ -130,7 +130,7 @@ fn code_runs_in_every_interpreter_whether_it_waits_or_works() {
 #[test]
 fn other_builds_are_acted_upon_too_or_it_is_said_why_not() {
     let _turn = turn();
-    for python in require(&others()) {
+    for python in require(&[&others()[..], &["musl-3.13"]].concat()) {
         for name in ["waiting.py", "spinning.py", "busy_mixed.py"] {
             let label = format!("{} {name}", python.label);
             let target = start(python, name);
