@@ -429,8 +429,8 @@ pub struct ArenaFacts {
     pub addr: Addr,
     /// Whether it is `main_arena`, which grows by `brk`.
     pub main: bool,
-    /// Threads that use it now.
-    pub attached_threads: u64,
+    /// Threads that use it now; glibc counts them since 2.23.
+    pub attached_threads: Option<u64>,
     /// `system_mem`: what it took from the kernel.
     pub system: Bytes,
     /// Chunks, headers and fences that the walk found; equal to `system` when the walk is exact.

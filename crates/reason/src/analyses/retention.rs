@@ -106,14 +106,14 @@ impl Analysis for Retention {
             free: ask.resident(Owner::MallocFree),
             returns: glibc.trim_returns,
             pinned: glibc.pins.free,
-            class: classify(glibc, &arenas),
+            class: classify(glibc, &arenas, ask.threads.len()),
             arenas,
             foremost: most.copied().unwrap_or_default(),
         })
     }
 }
 
-fn classify(glibc: &GlibcFacts, thread_arenas: &[ArenaFacts]) -> Class {
+fn classify(glibc: &GlibcFacts, thread_arenas: &[ArenaFacts], threads: usize) -> Class {
     let returns = glibc.trim_returns;
     if glibc.pins.free.0 > returns.0.saturating_mul(FAR_MORE) {
         return Class::PinnedFragments;
@@ -121,7 +121,13 @@ fn classify(glibc: &GlibcFacts, thread_arenas: &[ArenaFacts]) -> Class {
     let free: Bytes = glibc.arenas.iter().map(|arena| arena.free_resident).sum();
     let in_threads: Bytes = thread_arenas.iter().map(|arena| arena.free_resident).sum();
     if thread_arenas.len() >= MANY_ARENAS && in_threads.share_of(free) >= MOST {
-        let abandoned = thread_arenas.iter().filter(|arena| arena.attached_threads == 0).count();
+        let with = |threads| {
+            thread_arenas.iter().filter(|arena| arena.attached_threads == threads).count()
+        };
+        // Where glibc does not count, no more arenas are in use than there are threads, if those
+        // were seen.
+        let uncounted = if threads == 0 { 0 } else { with(None).saturating_sub(threads) };
+        let abandoned = with(Some(0)) + uncounted;
         let most_abandoned = abandoned * 2 > thread_arenas.len();
         return if most_abandoned { Class::BurstOfThreads } else { Class::PerThreadArenas };
     }
@@ -219,7 +225,7 @@ mod tests {
             main,
             free_resident: Bytes::mib(free),
             trim_returns: Bytes::mib(free),
-            attached_threads: threads,
+            attached_threads: Some(threads),
             last_in_use: Some((Addr(0x1000), Bytes(64))),
             ..ArenaFacts::default()
         }
@@ -227,7 +233,7 @@ mod tests {
 
     fn class(glibc: &GlibcFacts) -> Class {
         let threads: Vec<_> = glibc.arenas.iter().filter(|a| !a.main).copied().collect();
-        classify(glibc, &threads)
+        classify(glibc, &threads, 2)
     }
 
     fn glibc(arenas: Vec<ArenaFacts>) -> GlibcFacts {
@@ -253,6 +259,15 @@ mod tests {
     fn arenas_without_their_threads_are_left_by_a_burst() {
         let facts = glibc([vec![arena(true, 2, 1)], vec![arena(false, 4, 0); 10]].concat());
         assert_eq!(class(&facts), Class::BurstOfThreads);
+    }
+
+    #[test]
+    fn arenas_whose_threads_nobody_counts_are_left_if_there_are_more_of_them_than_threads() {
+        let uncounted = ArenaFacts { attached_threads: None, ..arena(false, 4, 0) };
+        let many = glibc([vec![arena(true, 2, 1)], vec![uncounted; 10]].concat());
+        assert_eq!(class(&many), Class::BurstOfThreads);
+        let arenas: Vec<_> = many.arenas.iter().filter(|arena| !arena.main).copied().collect();
+        assert_eq!(classify(&many, &arenas, 10), Class::PerThreadArenas);
     }
 
     #[test]

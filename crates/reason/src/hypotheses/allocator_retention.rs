@@ -152,11 +152,11 @@ fn shape(glibc: &GlibcFacts, kept: &Retained) -> String {
         Class::PerThreadArenas | Class::BurstOfThreads => {
             let least = each(|kept| kept.arenas.last().map(|arena| arena.free_resident));
             let most = each(|kept| kept.arenas.first().map(|arena| arena.free_resident));
-            let threads: u64 = kept.arenas.iter().map(|arena| arena.attached_threads).sum();
-            let users = if threads == 0 {
-                "no thread uses them any more".to_owned()
-            } else {
-                format!("used by {}", count(threads, "thread"))
+            let counted = kept.arenas.iter().map(|arena| arena.attached_threads);
+            let users = match counted.sum::<Option<u64>>() {
+                Some(0) => "no thread uses them any more".to_owned(),
+                Some(threads) => format!("used by {}", count(threads, "thread")),
+                None => "used by threads that this glibc does not count".to_owned(),
             };
             let span = if least.to_string() == most.to_string() {
                 most.to_string()
@@ -341,7 +341,7 @@ mod tests {
     fn arena(main: bool, free: u64, threads: u64) -> ArenaFacts {
         ArenaFacts {
             main,
-            attached_threads: threads,
+            attached_threads: Some(threads),
             complete: true,
             free_resident: Bytes::mib(free),
             trim_returns: Bytes::mib(free),

@@ -83,7 +83,7 @@ struct MallinfoOut {
 struct ArenaOut {
     address: String,
     main: bool,
-    attached_threads: u64,
+    attached_threads: Option<u64>,
     system_bytes: u64,
     walked_bytes: u64,
     complete: bool,

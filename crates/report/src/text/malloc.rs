@@ -301,7 +301,7 @@ fn arenas(case: &Case, glibc: &GlibcFacts, blocks: &mut Vec<Block>) {
         let broken = if arena.complete { "" } else { " not walked to the end" };
         table.row([
             name,
-            arena.attached_threads.to_string(),
+            arena.attached_threads.map_or_else(|| "?".into(), |threads| threads.to_string()),
             arena.system.to_string(),
             arena.in_use.to_string(),
             arena.free.to_string(),

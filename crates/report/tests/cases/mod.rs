@@ -203,7 +203,7 @@ fn arena(main: bool, free_mib: u64, at: u64) -> ArenaFacts {
     ArenaFacts {
         addr: Addr(if main { 0x7f3a_1c5d_9c80 } else { 0x7f00_0000_0030 + (at << 26) }),
         main,
-        attached_threads: 1,
+        attached_threads: Some(1),
         system,
         walked: system,
         complete: true,

@@ -116,7 +116,10 @@ fn arenas(folder: &Path, case: &Case) -> Result<FileFacts, WriteError> {
     table.write(vec![
         full("addr", longs(&|arena| arena.addr.0)),
         full("main", arenas.iter().map(|arena| Some(arena.main)).collect::<BooleanArray>()),
-        full("attached_threads", longs(&|arena| arena.attached_threads)),
+        sparse(
+            "attached_threads",
+            arenas.iter().map(|arena| arena.attached_threads.map(long)).collect::<Int64Array>(),
+        ),
         full("system", longs(&|arena| arena.system.0)),
         full("in_use", longs(&|arena| arena.in_use.0)),
         full("free", longs(&|arena| arena.free.0)),

@@ -37,7 +37,7 @@ pub(super) fn walk(
     let mut facts = ArenaFacts {
         addr,
         main: index == 0,
-        attached_threads: layout.attached.map_or(0, word),
+        attached_threads: layout.attached.and_then(|at| view.u64(addr.at(at)).ok()),
         system: Bytes(word(layout.system_mem)),
         ..ArenaFacts::default()
     };

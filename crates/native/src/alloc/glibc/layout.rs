@@ -142,7 +142,7 @@ pub const PARAMS_LAYOUTS: [ParamsLayout; 5] = [
 pub struct TcacheLayout {
     /// Which releases have it.
     pub releases: &'static str,
-    /// Size of the chunk that holds it: how it is recognised.
+    /// Size of the chunk that is asked for to hold it: how it is recognised.
     pub chunk: u64,
     /// Number of lists.
     pub bins: u64,

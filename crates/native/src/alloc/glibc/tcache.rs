@@ -19,10 +19,7 @@ pub(super) fn mark_cached(memory: &dyn Memory, chunks: &mut [Chunk], problems: &
     let holders: Vec<(Addr, TcacheLayout)> = chunks
         .iter()
         .filter(|chunk| chunk.state() == State::InUse)
-        .filter_map(|chunk| {
-            let layout = TCACHE_LAYOUTS.iter().find(|layout| layout.chunk == chunk.size())?;
-            Some((chunk.memory(), *layout))
-        })
+        .filter_map(|chunk| Some((chunk.memory(), *class_of(chunk.size())?)))
         .collect();
     for (cache, layout) in holders {
         // All lists must be right before one is believed: other structures are as large.
@@ -39,6 +36,13 @@ pub(super) fn mark_cached(memory: &dyn Memory, chunks: &mut [Chunk], problems: &
             }
         }
     }
+}
+
+/// The class whose cache a chunk of `size` may be: 16 bytes more than asked for are given where they
+/// would be too few for a chunk of their own (`_int_malloc`), and by 2.43, which rounds twice where an
+/// arena is there already (`tcache_init`).
+fn class_of(size: u64) -> Option<&'static TcacheLayout> {
+    TCACHE_LAYOUTS.iter().find(|layout| matches!(size.checked_sub(layout.chunk), Some(0 | 16)))
 }
 
 /// The chunks, by index, of every list of a cache; `None` if it is no cache.
