@@ -54,7 +54,11 @@ impl Hypothesis for AllocatorRetention {
                 .undecided("no malloc was recognised", unseen);
         };
         let mut finding = Finding::refuted(self.id(), format!("malloc free {}", amount(free, rss)));
-        if !walk_is_exact(malloc) {
+        let exact = match &ask.stand_in {
+            Some(other) => other.walked && other.off == Bytes(0),
+            None => walk_is_exact(malloc),
+        };
+        if !exact {
             finding.confidence = finding.confidence.less();
         }
         if !noteworthy(free, rss) {

@@ -181,7 +181,7 @@ pub(super) const fn advice(name: &str) -> &'static str {
 mod tests {
     use super::advice;
     use crate::hypotheses::{Hypothesis, allocator_retention::AllocatorRetention};
-    use crate::{Ask, Finding, Standing};
+    use crate::{Ask, Confidence, Finding, Standing};
     use memwhy_model::{Bytes, Case, MallocFacts, Owner, StandIn};
 
     fn judge(name: &str, walked: bool, owner: Owner) -> Finding {
@@ -204,6 +204,7 @@ mod tests {
     #[test]
     fn free_pages_are_what_a_setting_returns_and_free_blocks_stay() {
         let finding = judge("tcmalloc", true, Owner::MallocFree);
+        assert_eq!(finding.confidence, Confidence::High);
         assert_eq!((&finding.standing, finding.explains), (&Standing::Holds, Bytes::mib(360)));
         assert!(finding.remedies[0].action.contains("TCMALLOC_AGGRESSIVE_DECOMMIT"));
         assert_eq!(finding.remedies[0].expected_rss, Some(Bytes::mib(100)));
