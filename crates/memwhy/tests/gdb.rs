@@ -76,6 +76,9 @@ fn frames_of(text: &str) -> Option<Vec<(String, u32)>> {
     let frames = text.lines().filter_map(|line| {
         // Up to 3.8 without the word `File` in some places: `#5 Frame 0x…, for file x, line 3, in f (…)`.
         let (_, rest) = line.split_once("File \"").or_else(|| line.split_once("for file "))?;
+        if is_cleanup(rest) {
+            return None;
+        }
         let (_, rest) = rest.split_once(", line ")?;
         let (number, name) = rest.split_once(", in ")?;
         let name = name.split_whitespace().next().unwrap_or_default();
@@ -89,7 +92,16 @@ fn frames_of(text: &str) -> Option<Vec<(String, u32)>> {
 /// The address of each frame that `py-bt-full` prints.
 fn addresses_of(full: &str) -> Vec<&str> {
     let frames = full.lines().filter_map(|line| line.split_once(" Frame 0x"));
-    frames.filter_map(|(_, rest)| Some(rest.split_once(',')?.0)).collect()
+    let is_call =
+        |rest: &str| !rest.split_once("for file ").is_some_and(|(_, file)| is_cleanup(file));
+    let calls = frames.filter(|(_, rest)| is_call(rest));
+    calls.filter_map(|(_, rest)| Some(rest.split_once(',')?.0)).collect()
+}
+
+/// From 3.12 on gdb shows what sees to it that `__init__` returns nothing as a call in a file of that
+/// name; Python does not.
+fn is_cleanup(file: &str) -> bool {
+    file.starts_with("__init__\"") || file.starts_with("__init__,")
 }
 
 /// Whether gdb counts a frame twice. While a call begins, its loop is on the C stack and its frame is

@@ -7,7 +7,7 @@ use memwhy_report::Style;
 use memwhy_report::text::StackOptions;
 use memwhy_target::core_file::write::Existing;
 use memwhy_testkit::tools::compiled;
-use memwhy_testkit::{Turn, Workload, require, script};
+use memwhy_testkit::{Turn, Workload, interpreters, require, script};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,6 +141,26 @@ fn a_stack_that_nothing_ties_to_a_thread_is_counted() {
         let screen = memwhy_report::text::stacks(&case, options, Style::default());
         let said = "2 stacks of sub-interpreters not shown: up to 3.10 nothing says which thread";
         assert!(screen.contains(said), "{label}:\n{screen}");
+    }
+}
+
+#[test]
+fn a_short_cut_to_init_is_no_call() {
+    for python in interpreters() {
+        let label = &python.label;
+        let workload = Workload::start(&python.path, &script("hot_init.py"), &[]);
+        let options = Options { native: NativeDetail::Names, ..Options::default() };
+        let case = memwhy::look(workload.pid(), &options).expect("it runs");
+        let maker = thread(&case, "maker", label);
+        let base = |function: &str| function.rsplit('.').next().unwrap_or_default().to_owned();
+        let own = places(maker).into_iter().map(|(function, line)| (base(&function), line));
+        let told = workload.ready()["calls"].as_array().expect("calls").iter();
+        let told =
+            told.map(|one| (one[0].as_str().unwrap_or_default().to_owned(), one[1].as_u64()));
+        assert!(own.eq(told), "{label}: {:#?}", maker.frames);
+        // The functions of C run all of them.
+        let run: u32 = maker.native.frames.iter().map(|frame| frame.runs).sum();
+        assert_eq!(run as usize, maker.frames.len(), "{label}: {:#?}", maker.native);
     }
 }
 

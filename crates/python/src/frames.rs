@@ -15,6 +15,8 @@ use std::fmt;
 const CODE_ARRAY_ENTRIES: u64 = 8;
 /// Entries into the interpreter before the innermost frame: one, while a call begins or ends.
 const MOST_ENTRIES: usize = 4;
+/// File and function of [`Link::Cleanup`].
+const CLEANUP: &str = "__init__";
 /// Frames of one of the interpreter's loops; the limit of recursion is far below.
 const MOST_IN_ONE_LOOP: usize = 1 << 20;
 
@@ -66,6 +68,9 @@ enum Link {
     Frame(Frame),
     /// An entry into the interpreter, which is no call.
     Entry,
+    /// What sees to it that `__init__` returns nothing, from 3.12 on: no call either, and in the same
+    /// loop (`_Py_InitCleanup`, `Python/specialize.c`).
+    Cleanup,
 }
 
 impl<'a> Stacks<'a> {
@@ -88,6 +93,7 @@ impl<'a> Stacks<'a> {
                     loops.frame();
                 }
                 Ok(Link::Entry) => loops.entry(at),
+                Ok(Link::Cleanup) => {}
                 Err(fault) => problems
                     .note(ProblemKind::UnreadablePointer, || format!("the frame at {at}: {fault}")),
             }
@@ -199,11 +205,11 @@ impl<'a> Stacks<'a> {
         found
     }
 
-    /// One frame; `None` for an entry into the interpreter, which is no call.
+    /// One frame; `None` for what is no call.
     pub(crate) fn frame(&mut self, at: Addr) -> Result<Option<Frame>, Fault> {
         self.link(at).map(|link| match link {
             Link::Frame(frame) => Some(frame),
-            Link::Entry => None,
+            Link::Entry | Link::Cleanup => None,
         })
     }
 
@@ -214,19 +220,22 @@ impl<'a> Stacks<'a> {
         if fields.owner.read(self.memory, at)? >= fields.shim_from {
             return Ok(Link::Entry);
         }
-        self.running(at, &fields).map(Link::Frame)
+        self.running(at, &fields)
     }
 
-    fn running(&mut self, at: Addr, fields: &InterpreterFrame) -> Result<Frame, Fault> {
+    fn running(&mut self, at: Addr, fields: &InterpreterFrame) -> Result<Link, Fault> {
         let memory = self.memory;
         let code_at = Addr(fields.code.read(memory, at)? & !fields.tag_mask);
         let code = self.codes.at(code_at).ok_or(Fault::unmapped(code_at))?;
+        if code.first_line == 0 && code.file == CLEANUP && code.function == CLEANUP {
+            return Ok(Link::Cleanup);
+        }
         let (Instruction::Previous(pointer) | Instruction::Current(pointer)) = fields.instruction;
         let pointer = pointer.read(memory, at)?;
         let copy = fields.tlbc_index.map(|field| field.read(memory, at)).transpose()?;
         let position = self.position(code_at, copy, pointer);
         let locals = self.locals(&code, fields.localsplus.addr(at), fields.tag_mask);
-        Ok(said(&code, code_at, position, locals))
+        Ok(Link::Frame(said(&code, code_at, position, locals)))
     }
 
     /// Up to 3.10: one frame object.
