@@ -22,8 +22,8 @@ pub(super) use whose::segments;
 
 use layout::{LAYOUTS, Layout, PageLayout, Start};
 use memwhy_model::{
-    Addr, AddrRange, Bytes, Layer, MimallocFacts, Owner, Partition, ProblemKind, Problems,
-    PymallocClass,
+    Addr, AddrRange, Bytes, Layer, MimallocFacts, Owner, PageState, Partition, ProblemKind,
+    Problems, PymallocClass,
 };
 use memwhy_target::{Mapping, Memory, MemoryExt, View};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -354,7 +354,8 @@ impl Mimalloc {
     }
 }
 
-/// Where segments may begin, ascending.
+/// Where segments may begin, ascending: pages with content. In a core of a terabyte the others are
+/// not read.
 fn places(view: &View) -> Vec<Addr> {
     let anonymous = view.maps().0.iter().filter(|m| m.anonymous() && m.writable());
     let places = anonymous.map(Mapping::range).flat_map(|range| {
@@ -362,7 +363,7 @@ fn places(view: &View) -> Vec<Addr> {
         let count = range.end.0.saturating_sub(first.0).div_ceil(SEGMENT);
         (0..count).map(move |index| first.at(index * SEGMENT))
     });
-    places.filter(|at| view.pages().state(*at).is_some()).collect()
+    places.filter(|at| view.pages().state(*at) == Some(PageState::Anon)).collect()
 }
 
 /// The chains of free blocks of one page.
