@@ -11,6 +11,8 @@ import os
 import sys
 import threading
 
+from _coroutines import chain
+
 try:
     import asyncio
 except ImportError:
@@ -20,19 +22,6 @@ except ImportError:
     os._exit(0)
 
 which = os.environ.get("TASKS", "c")
-
-
-def chain(task):
-    """Functions and lines, the innermost first."""
-    at, frames = task.get_coro() if hasattr(task, "get_coro") else task._coro, []
-    while at is not None:
-        frame = getattr(at, "cr_frame", None) or getattr(at, "gi_frame", None)
-        if frame is None:
-            break
-        frames.append([frame.f_code.co_name, frame.f_lineno])
-        at = getattr(at, "cr_await", None) or getattr(at, "gi_yieldfrom", None)
-    return frames[::-1]
-
 
 # Python 2 cannot even read this.
 SOURCE = r'''

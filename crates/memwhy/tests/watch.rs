@@ -109,7 +109,8 @@ fn growth_is_told_from_what_comes_and_goes_and_every_end_says_what_was_seen() {
     assert!(holder["path"].as_str().is_some_and(|path| path.contains("JOURNAL")), "{verdict:#}");
     assert!(holder["growth_bytes"].as_i64().is_some_and(|bytes| bytes > 3 << 20), "{verdict:#}");
 
-    ctrl_c_ends_it_with_a_sentence(&mut workload);
+    let said = said_at_the_end(&mut workload, 4);
+    assert!(said.contains("JOURNAL"), "{said}");
 
     let mut watch = Watch::start(workload.pid(), &["--json"]);
     for _ in 0..4 {
@@ -123,31 +124,26 @@ fn growth_is_told_from_what_comes_and_goes_and_every_end_says_what_was_seen() {
     assert_eq!(verdict["course"], "growing", "{verdict:#}");
 }
 
-fn ctrl_c_ends_it_with_a_sentence(workload: &mut Workload) {
+/// Grows after each of so many looks that are printed as text; then presses Ctrl-C. What it says then.
+fn said_at_the_end(workload: &mut Workload, looks: usize) -> String {
     let mut watch = Watch::start(workload.pid(), &[]);
     let head = watch.line();
     assert!(head.starts_with("memwhy "), "{head}");
-    let mut looks = 0;
-    while looks < 4 {
+    let mut seen = 0;
+    while seen < looks {
         let line = watch.line();
         assert!(!line.is_empty(), "it ended");
         if is_look(&line) {
-            looks += 1;
+            seen += 1;
             workload.command("grow");
         }
     }
     watch.interrupt();
     let mut said = String::new();
-    loop {
-        let line = watch.line();
-        if line.is_empty() {
-            break;
-        }
-        said += &line;
-    }
+    watch.lines.read_to_string(&mut said).expect("text");
     assert_eq!(watch.child.wait().expect("it ends").code(), Some(0), "{said}");
     assert!(said.contains("VERDICT  growing: "), "{said}");
-    assert!(said.contains("JOURNAL"), "{said}");
+    said
 }
 
 /// Memory of C: whose it is, what it looks like, and what to run to find the call that takes it.
@@ -174,21 +170,7 @@ fn growth_of_memory_of_c_names_who_keeps_it_and_the_probe() {
     }
     for python in require(&["3.13.0"]) {
         let mut workload = Workload::start(&python.path, &script("native_growth.py"), &env);
-        let mut watch = Watch::start(workload.pid(), &[]);
-        let mut looks = 0;
-        while looks < 5 {
-            let line = watch.line();
-            assert!(!line.is_empty(), "it ended");
-            if is_look(&line) {
-                looks += 1;
-                workload.command("grow");
-            }
-        }
-        watch.interrupt();
-        let mut said = String::new();
-        watch.lines.read_to_string(&mut said).expect("text");
-        assert_eq!(watch.child.wait().expect("it ends").code(), Some(0), "{said}");
-        assert!(said.contains("VERDICT  growing: "), "{said}");
+        let said = said_at_the_end(&mut workload, 5);
         assert!(said.contains("kept by libwatched.so"), "{said}");
     }
 }

@@ -38,6 +38,14 @@ pub struct StandIn {
     pub classes: Vec<ClassFacts>,
 }
 
+impl StandIn {
+    /// Whether every block is known, and all agrees with its own counters.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.walked && self.off == Bytes(0)
+    }
+}
+
 /// Blocks of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassFacts {

@@ -19,6 +19,8 @@ mod from_memory;
 pub mod held;
 pub mod image;
 pub mod locks;
+#[cfg(test)]
+mod made;
 pub mod pthread;
 pub mod symbols;
 pub mod unwind;

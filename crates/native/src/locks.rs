@@ -248,23 +248,11 @@ fn words<const N: usize>(memory: &dyn Memory, at: Addr) -> Option<[u32; N]> {
 #[cfg(test)]
 mod tests {
     use super::{FUTEX, Sleep, lock_at, pthread_lock, sleep, touch, waits_in};
+    use crate::made::Made;
     use memwhy_model::{Addr, AddrRange};
     use memwhy_target::{Call, Fault, Memory, Registers};
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::Relaxed;
-
-    /// Memory that begins at 0x1000.
-    struct Words(Vec<u32>);
-
-    impl Memory for Words {
-        fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
-            let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let at = usize::try_from(addr.0.wrapping_sub(0x1000)).unwrap_or(usize::MAX);
-            let found = bytes.get(at..).and_then(|rest| rest.get(..buf.len()));
-            buf.copy_from_slice(found.ok_or(Fault::unmapped(addr))?);
-            Ok(())
-        }
-    }
 
     fn said(line: &str) -> Option<Sleep> {
         sleep(&Registers::of_syscall_line(line).expect("a line"))
@@ -303,17 +291,17 @@ mod tests {
     #[test]
     fn a_mutex_names_its_owner_and_other_words_are_none() {
         let everybody = |_| true;
-        let mutex = Words(vec![2, 0, 4711, 1, 0, 0, 0, 0, 0, 0]);
+        let mutex = Made::of(&[2, 0, 4711, 1, 0, 0, 0, 0, 0, 0]);
         let lock = pthread_lock(&mutex, Addr(0x1000), &everybody).expect("a mutex");
         assert_eq!((lock.at, lock.owner, lock.shared), (Addr(0x1000), Some(4711), false));
-        let semaphore = Words(vec![0, 1, 128, 0, 0x6e69, 0, 0, 0]);
+        let semaphore = Made::of(&[0, 1, 128, 0, 0x6e69, 0, 0, 0]);
         assert_eq!(pthread_lock(&semaphore, Addr(0x1000), &everybody), None);
     }
 
     #[test]
     fn a_semaphore_that_somebody_waits_for_is_a_lock() {
         let at = Addr(0x1000);
-        let is_lock = |words: &[u32]| lock_at(&Words(words.to_vec()), at, &|_| true) == Some(at);
+        let is_lock = |words: &[u32]| lock_at(&Made::of(words), at, &|_| true) == Some(at);
         assert!(is_lock(&[0, 1, 0, 0, 0, 0, 0]) && is_lock(&[0, 3, 128, 0, 0, 0, 0]));
         // One that can be taken, that nobody waits for; a word that is none.
         assert!(!is_lock(&[1, 1, 0, 0, 0, 0, 0]) && !is_lock(&[0, 0, 0, 0, 0, 0, 0]));
@@ -327,7 +315,7 @@ mod tests {
     fn a_mutex_of_musl_records_its_owner_unless_it_is_an_ordinary_one() {
         let exists = |tid| tid == 0x1267;
         let found = |kind, lock| {
-            let words = Words(vec![kind, lock, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+            let words = Made::of(&[kind, lock, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
             pthread_lock(&words, Addr(0x1004), &exists).map(|lock| (lock.at, lock.owner))
         };
         assert_eq!(found(0, 0x8000_0010), Some((Addr(0x1000), None)));
@@ -343,7 +331,7 @@ mod tests {
         words[2] = 0x1040;
         words[18] = 0x1080;
         words[32] = 0x1040;
-        let memory = Words(words);
+        let memory = Made::of(&words);
         let condition = AddrRange::sized(Addr(0x1000), 48);
         assert!(waits_in(&memory, Addr(0x1080 + 20), condition));
         assert!(waits_in(&memory, Addr(0x1010), condition));
@@ -353,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_lock_for_readers_names_its_writer() {
-        let lock = Words(vec![3, 0, 3, 1, 0, 0, 4711, 0]);
+        let lock = Made::of(&[3, 0, 3, 1, 0, 0, 4711, 0]);
         let found = pthread_lock(&lock, Addr(0x1008), &|tid| tid == 4711).expect("a lock");
         assert_eq!((found.at, found.owner, found.shared), (Addr(0x1000), Some(4711), true));
         assert_eq!(pthread_lock(&lock, Addr(0x1008), &|_| false), None);

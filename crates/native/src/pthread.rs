@@ -69,21 +69,8 @@ pub fn stack(memory: &dyn Memory, registers: &Registers) -> Option<AddrRange> {
 #[cfg(test)]
 mod tests {
     use super::{joined, thread_at};
+    use crate::made::Made;
     use memwhy_model::Addr;
-    use memwhy_target::{Fault, Memory};
-
-    /// Memory that begins at 0x1000.
-    struct Words(Vec<u32>);
-
-    impl Memory for Words {
-        fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
-            let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-            let at = usize::try_from(addr.0.wrapping_sub(0x1000)).unwrap_or(usize::MAX);
-            let found = bytes.get(at..).and_then(|rest| rest.get(..buf.len()));
-            buf.copy_from_slice(found.ok_or(Fault::unmapped(addr))?);
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_thread_of_musl_is_told_from_one_of_glibc() {
@@ -92,7 +79,7 @@ mod tests {
             for (index, word) in words {
                 memory[*index] = *word;
             }
-            Words(memory)
+            Made::of(&memory)
         };
         // Alone in its ring: what is before and after it is itself.
         let musl = at(&[(0, 0x1000), (4, 0x1000), (6, 0x1000), (12, 4711), (14, 2)]);

@@ -115,8 +115,16 @@ impl Target {
 
     /// The same for commands that judge nothing: what only causes rest on is not looked into.
     pub(super) fn observe_plain(&self) -> Result<(Case, Option<Failure>), Failure> {
+        self.observe_plain_at(&self.place)
+    }
+
+    /// The same of another place.
+    pub(super) fn observe_plain_at(
+        &self,
+        place: &Place,
+    ) -> Result<(Case, Option<Failure>), Failure> {
         let wanted = Options { causes: false, ..Options::default() };
-        self.observe_by(&self.place, crate::capture, wanted)
+        self.observe_by(place, crate::capture, wanted)
     }
 
     /// The same, with all that any command may ask of a snapshot that has `values` or not.
@@ -130,7 +138,7 @@ impl Target {
         self.observe_by(&self.place, crate::capture, wanted)
     }
 
-    /// The same of another place, read in the same way.
+    /// What [`Self::observe`] does of another place, read in the same way.
     pub(super) fn observe_at(&self, place: &Place) -> Result<(Case, Option<Failure>), Failure> {
         self.observe_by(place, crate::capture, Options::default())
     }

@@ -50,7 +50,7 @@ impl Tasks {
             let what = "--since: a snapshot or a core of an earlier moment is meant, not a process";
             return Err(Failure::Usage(what.into()));
         }
-        match self.target.observe_at(place)? {
+        match self.target.observe_plain_at(place)? {
             (case, None) => Ok(case),
             (_, Some(failure)) => Err(failure),
         }

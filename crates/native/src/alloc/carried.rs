@@ -47,28 +47,30 @@ pub struct Embedded {
 #[must_use]
 pub fn find(view: &View, images: &Images, taken: &[AddrRange]) -> Vec<Embedded> {
     let private = |image: &&Image| image.exported("malloc").is_none();
-    let mut found: BTreeMap<(&'static str, String, Option<String>), Vec<Extent>> = BTreeMap::new();
-    let mut add = |name, image: &'_ Image, release, extents| {
-        if private(&image) {
-            let key = (name, image.path.clone(), release);
-            found.entry(key).or_default().extend::<Vec<Extent>>(extents);
-        }
-    };
-    for (image, extents) in mimalloc::arenas(view, images) {
-        add("mimalloc", image, None, extents);
-    }
-    for (image, release, extents) in mimalloc::segments(view, images, taken) {
-        add("mimalloc", image, Some(release), extents);
-    }
-    for image in images.0.iter().filter(private) {
-        if let Some(extents) = jemalloc::extents(view, image) {
-            add("jemalloc", image, None, extents);
-        }
+    let arenas = mimalloc::arenas(view, images).into_iter();
+    let arenas = arenas.map(|(image, extents)| ("mimalloc", image, None, extents));
+    let segments = mimalloc::segments(view, images, taken).into_iter();
+    let segments =
+        segments.map(|(image, release, extents)| ("mimalloc", image, Some(release), extents));
+    let jemallocs = images
+        .0
+        .iter()
+        .filter(private)
+        .filter_map(|image| Some(("jemalloc", image, None, jemalloc::extents(view, image)?)));
+    let mut found: BTreeMap<(&str, &str, Option<String>), Vec<Extent>> = BTreeMap::new();
+    let mimallocs = arenas.chain(segments).filter(|(_, image, ..)| private(image));
+    for (name, image, release, extents) in mimallocs.chain(jemallocs) {
+        found.entry((name, &image.path, release)).or_default().extend(extents);
     }
     let mut found: Vec<Embedded> = found
         .into_iter()
         .map(|((name, image, release), extents)| Embedded {
-            facts: Carried { name: name.into(), image, release, ..sum(view, &extents) },
+            facts: Carried {
+                name: name.into(),
+                image: image.into(),
+                release,
+                ..sum(view, &extents)
+            },
             extents,
         })
         .filter(|of| of.facts.resident > Bytes(0))

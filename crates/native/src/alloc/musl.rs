@@ -451,32 +451,13 @@ impl Heap {
 #[cfg(test)]
 mod tests {
     use super::{Content, Group, LARGE, content};
+    use crate::made::Made;
     use memwhy_model::Addr;
-    use memwhy_target::{Fault, Memory};
 
-    /// Memory from 0x1000 on.
-    struct Bytes(Vec<u8>);
-
-    impl Memory for Bytes {
-        fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Fault> {
-            let at = usize::try_from(addr.0.wrapping_sub(0x1000)).unwrap_or(usize::MAX);
-            let found = self.0.get(at..).and_then(|rest| rest.get(..buf.len()));
-            buf.copy_from_slice(found.ok_or(Fault::unmapped(addr))?);
-            Ok(())
-        }
-    }
-
-    impl Bytes {
-        fn put(&mut self, at: u64, bytes: &[u8]) {
-            let at = usize::try_from(at - 0x1000).expect("in this memory");
-            self.0[at..at + bytes.len()].copy_from_slice(bytes);
-        }
-
-        /// The header of a block: its offset in units, its slot, what is reserved.
-        fn header(&mut self, block: u64, offset: u16, info: u8) {
-            self.put(block - 3, &[info]);
-            self.put(block - 2, &offset.to_le_bytes());
-        }
+    /// The header of a block: its offset in units, its slot, what is reserved.
+    fn header(memory: &mut Made, block: u64, offset: u16, info: u8) {
+        memory.put(block - 3, &[info]);
+        memory.put(block - 2, &offset.to_le_bytes());
     }
 
     /// Slots of 96 bytes.
@@ -507,28 +488,28 @@ mod tests {
     #[test]
     fn a_slot_says_where_its_block_begins_and_how_much_was_asked_for() {
         let group = Group::of(&FIVE).expect("a group");
-        let mut memory = Bytes(vec![0; 0x400]);
+        let mut memory = Made(vec![0; 0x400]);
         // 90 bytes: two of the 92 are left over.
-        memory.header(0x1010, 0, 2 << 5);
+        header(&mut memory, 0x1010, 0, 2 << 5);
         assert_eq!(content(&memory, &group, 0), Some(Content::Block(Addr(0x1010), 90)));
         // 20 bytes, two units further on; how many are left over is at the end of the slot.
         let slot = 0x1010 + 96;
-        memory.header(slot, 2, super::CYCLED);
-        memory.header(slot + 32, 8, 5 << 5 | 1);
+        header(&mut memory, slot, 2, super::CYCLED);
+        header(&mut memory, slot + 32, 8, 5 << 5 | 1);
         memory.put(slot + 96 - 8, &40u32.to_le_bytes());
         assert_eq!(content(&memory, &group, 1), Some(Content::Block(Addr(slot + 32), 20)));
         // `free()` has begun.
-        memory.header(slot + 32, 0, super::FREED);
+        header(&mut memory, slot + 32, 0, super::FREED);
         assert_eq!(content(&memory, &group, 1), Some(Content::Between));
         // Nobody has had it yet; another's number; more left over than there is.
         let slot = 0x1010 + 2 * 96;
         assert_eq!(content(&memory, &group, 2), Some(Content::Between));
-        memory.header(slot, 12, 3);
+        header(&mut memory, slot, 12, 3);
         assert_eq!(content(&memory, &group, 2), None);
-        memory.header(slot, 12, 5 << 5 | 2);
+        header(&mut memory, slot, 12, 5 << 5 | 2);
         memory.put(slot + 96 - 8, &93u32.to_le_bytes());
         assert_eq!(content(&memory, &group, 2), None);
-        memory.header(slot, 12, 6 << 5 | 2);
+        header(&mut memory, slot, 12, 6 << 5 | 2);
         assert_eq!(content(&memory, &group, 2), Some(Content::Group(Addr(slot))));
     }
 
@@ -537,13 +518,18 @@ mod tests {
         let mapped = 4u64 << 20;
         let meta = [0, 0, 0x1000, 0, 63 << 6 | 1 << 5 | (mapped / 4096) << 12];
         let group = Group::of(&meta).expect("a group");
-        let mut memory = Bytes(vec![0; 4 << 20]);
+        let mut memory = Made(vec![0; 4 << 20]);
         let block = 0x20_0000;
         let offset = (block - 0x1010) / 16;
-        memory.header(0x1010, u16::try_from(offset & 0xffff).expect("16 bits"), super::CYCLED);
+        header(
+            &mut memory,
+            0x1010,
+            u16::try_from(offset & 0xffff).expect("16 bits"),
+            super::CYCLED,
+        );
         memory.put(block - 8, &u32::try_from(offset).expect("32 bits").to_le_bytes());
         memory.put(block - 4, &[1]);
-        memory.header(block, 0, 5 << 5);
+        header(&mut memory, block, 0, 5 << 5);
         memory.put(0x1000 + mapped - 8, &7u32.to_le_bytes());
         let asked = 0x1000 + mapped - 4 - 7 - block;
         assert_eq!(content(&memory, &group, 0), Some(Content::Block(Addr(block), asked)));

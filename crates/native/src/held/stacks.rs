@@ -3,8 +3,9 @@
 //! What was left there would keep chunks that nobody knows any more. A stack may share its mapping
 //! with other memory (glibc 2.42 has no guard page between them), so that its beginning is taken
 //! from its `struct pthread`, which has it (`stackblock`, `stackblock_size`,
-//! `nptl/allocatestack.c`; of musl `map_base`, `map_size`, `src/internal/pthread_impl.h`).
+//! `nptl/allocatestack.c`; of musl see [`pthread::stack`]).
 
+use crate::pthread;
 use memwhy_model::{Addr, AddrRange};
 use memwhy_target::{MemoryExt, Thread, View};
 
@@ -34,9 +35,9 @@ impl Stacks {
             stacks.mappings.extend(mappings.map(|mapping| mapping.range().start));
             let Some(pointer) = registers.stack_pointer() else { continue };
             stacks.known += 1;
-            let start = registers
-                .thread_pointer()
-                .and_then(|at| stack_start(view, at, pointer))
+            let start = pthread::stack(view, &registers)
+                .map(|own| own.start)
+                .or_else(|| stack_start(view, registers.thread_pointer()?, pointer))
                 .or_else(|| main_stack(view, pointer));
             if let Some(start) = start {
                 stacks.dead.push(AddrRange::new(start, pointer.before(RED_ZONE)));
@@ -54,12 +55,9 @@ impl Stacks {
     }
 }
 
-/// Where the stack begins that `pointer` is on: said by the `struct pthread` at its other end.
+/// Where the stack begins that `pointer` is on: said by glibc's `struct pthread` at its other end.
 fn stack_start(view: &View, thread: Addr, pointer: Addr) -> Option<Addr> {
-    // musl's is smaller, and has the end of the mapping behind it.
-    let end = view.maps().find(thread)?.range().end;
-    let count = PTHREAD_WORDS.min(end.0.saturating_sub(thread.0) / 8);
-    let words = view.words(thread, count, 4096).ok()?;
+    let words = view.words(thread, PTHREAD_WORDS, 4096).ok()?;
     let fits = |start: u64, size: u64| {
         start.is_multiple_of(4096)
             && start <= pointer.0

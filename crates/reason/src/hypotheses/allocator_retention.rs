@@ -55,7 +55,7 @@ impl Hypothesis for AllocatorRetention {
         };
         let mut finding = Finding::refuted(self.id(), format!("malloc free {}", amount(free, rss)));
         let exact = match &ask.stand_in {
-            Some(other) => other.walked && other.off == Bytes(0),
+            Some(other) => other.is_exact(),
             None => walk_is_exact(malloc),
         };
         if !exact {

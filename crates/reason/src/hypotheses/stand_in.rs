@@ -13,7 +13,7 @@ const CLASSES: usize = 3;
 /// Fills in a finding that holds.
 pub(super) fn fill(finding: &mut Finding, ask: &Ask<'_>, facts: &StandIn) {
     let pid = ask.about.target();
-    let exact = facts.walked && facts.off == Bytes(0);
+    let exact = facts.is_exact();
     let trust = if exact { Trust::Target } else { Trust::Table };
     let cached = if facts.caches > 0 {
         format!(", {} in the caches of {}", facts.cached, count(facts.caches, "thread"))

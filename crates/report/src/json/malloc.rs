@@ -247,7 +247,7 @@ fn of_stand_in(facts: &StandIn) -> StandInOut<'_> {
         image: &facts.image,
         release: &facts.release,
         walked: facts.walked,
-        exact: facts.walked && facts.off == Bytes(0),
+        exact: facts.is_exact(),
         blocks: facts.blocks,
         used_bytes: facts.used.0,
         free_block_bytes: facts.free_blocks.0,
